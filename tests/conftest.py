@@ -1,0 +1,29 @@
+"""What all tests share: the --long option, and the way to the corpus."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests marked long too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        for item in items:
+            if "long" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="long: runs with --long"))
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The folder of data that others made, which is not part of the repository: `BONDMATE_CORPUS`, or beside us."""
+    named = os.environ.get("BONDMATE_CORPUS")
+    folder = Path(named) if named else TOP.parent / "shared" / "corpus"
+    if not folder.is_dir():
+        pytest.skip(f"no corpus: BONDMATE_CORPUS is {named or 'not set'}, and {folder} is no folder")
+    return folder
