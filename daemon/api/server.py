@@ -1,0 +1,159 @@
+"""The local HTTP API on a Unix socket: the device's public face, for bondmatectl and the officer's page.
+
+Reads the device and asks it to act; holds no state of its own. The socket's mode decides who may speak.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from bondmate import __version__
+from bondmate.core.delivery import Waiting
+from bondmate.device import Device
+from bondmate.errors import LocalError
+from bondmate.records import ALERT_KINDS, Stream, unix_ms, utc_text
+
+SOCKET_FILE = "api.sock"
+MAX_BODY_OCTETS = 4096
+_SOCKET_MODE = 0o660
+_STREAMS = (Stream.ALERT, Stream.STATE, Stream.POSITION, Stream.PRESENCE, Stream.HEALTH, Stream.REPORT)
+_DEGRADING = ("store", "configuration")
+"""Faults that touch the way of an alert."""
+
+
+class Api:
+    """The handlers, over one device."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.app = web.Application(client_max_size=MAX_BODY_OCTETS)
+        self.app.add_routes(
+            [
+                web.get("/status", self.status),
+                web.get("/queue", self.queue),
+                web.get("/alert", self.show),
+                web.post("/alert", self.raise_alert),
+                web.post("/alert/cancel", self.cancel),
+            ]
+        )
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """How the device is."""
+        device, parts = self._device, self._device.parts
+        now = asyncio.get_running_loop().time()
+        clock, fix, faults = device.utc(now), parts.locator.fix, parts.faults
+        queue = dict.fromkeys((stream.label for stream in _STREAMS), 0)
+        for waiting in parts.delivery.snapshot(now):
+            queue[waiting.record.id.stream.label] += 1
+        alert = None if device.alert is None or device.alert.cancelled else device.alert.to_json()
+        if alert is not None:
+            state = "alert"
+        else:
+            state = "degraded" if any(code in faults for code in _DEGRADING) else "armed"
+        return web.json_response(
+            {
+                "device": str(parts.recorder.device),
+                "version": __version__,
+                "uptime_s": round(now - device.started_s, 3),
+                "state": state,
+                "duty": None,
+                "exercise": False,
+                "alert": alert,
+                "fix": None if fix is None else fix.to_json(now),
+                "queue": queue,
+                "bearers": [
+                    {
+                        "name": bearer.name,
+                        "up": bearer.why_not is None,
+                        "last_success_s": None
+                        if bearer.last_success_s is None
+                        else round(now - bearer.last_success_s, 3),
+                        "why_not": bearer.why_not,
+                    }
+                    for bearer in parts.bearers
+                ],
+                "battery": None,
+                "session": str(parts.recorder.session),
+                "store": {"ok": "store" not in faults},
+                "clock": {
+                    "source": clock and clock.source.label,
+                    "uncertainty_ms": clock and clock.uncertainty_ms,
+                },
+                "faults": faults.to_json(),
+            }
+        )
+
+    async def queue(self, _request: web.Request) -> web.Response:
+        """The records that have no receipt yet, the next one first."""
+        now = asyncio.get_running_loop().time()
+        return web.json_response([_waiting(waiting) for waiting in self._device.parts.delivery.snapshot(now)])
+
+    async def show(self, _request: web.Request) -> web.Response:
+        """The newest alert, or null."""
+        alert = self._device.alert
+        return web.json_response(alert and alert.to_json())
+
+    async def raise_alert(self, request: web.Request) -> web.Response:
+        """Raise an alert of the kind in the body (`{"kind": "panic"}`, or no body)."""
+        body = await _json_body(request)
+        wanted = body.get("kind", "panic")
+        kind = next((kind for kind in ALERT_KINDS if kind.label == wanted), None)
+        if kind is None:
+            known = ", ".join(sorted(kind.label for kind in ALERT_KINDS))
+            return _problem(400, f"no kind of alert is called {wanted!r}; there are {known}")
+        return web.json_response(self._device.raise_alert(kind).to_json(), status=201)
+
+    async def cancel(self, _request: web.Request) -> web.Response:
+        """Take the open alert back."""
+        try:
+            return web.json_response(self._device.cancel_alert().to_json())
+        except LocalError as error:
+            return _problem(409, str(error))
+
+
+async def serve(device: Device, runtime_dir: Path) -> None:
+    """Serve the API on `runtime_dir/api.sock` until cancelled."""
+    path = runtime_dir / SOCKET_FILE
+    path.unlink(missing_ok=True)
+    runner = web.AppRunner(Api(device).app, access_log=None)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, str(path)).start()
+        path.chmod(_SOCKET_MODE)
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await runner.cleanup()
+
+
+async def _json_body(request: web.Request) -> dict[str, Any]:
+    if not request.can_read_body:
+        return {}
+    try:
+        body = await request.json()
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise web.HTTPBadRequest(text=json.dumps({"error": f"the body is not JSON: {error}"})) from error
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(text=json.dumps({"error": "the body is not a JSON object"}))
+    return body
+
+
+def _waiting(waiting: Waiting) -> dict[str, Any]:
+    record = waiting.record
+    return {
+        "record": str(record.id),
+        "kind": record.kind.label,
+        "priority": waiting.priority,
+        "state": "in_flight" if waiting.in_flight else "stored" if waiting.stored else "in_memory",
+        "stored_at": utc_text(unix_ms(record.made_at)) if waiting.stored else None,
+        "attempts": waiting.attempts,
+        "next_try_s": None if waiting.next_try_s is None else round(waiting.next_try_s, 3),
+        "bearer": waiting.bearer,
+        "why": waiting.why,
+    }
+
+
+def _problem(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)

@@ -1,0 +1,133 @@
+"""bondmatectl: looks at a running device and acts on it, through its local API."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bondmate import __version__
+from bondmate.api.client import DEFAULT_SOCKET, NotAllowedError, RefusedError, UnreachableError, call
+
+EXIT_FAILED, EXIT_UNREACHABLE, EXIT_NOT_ALLOWED = 1, 3, 4
+_BOLD, _RED, _GREEN, _OFF = "\033[1m", "\033[31m", "\033[32m", "\033[0m"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command's exit code: 0 done, 1 failed, 2 usage, 3 the daemon is not reachable, 4 not allowed."""
+    arguments = _parser().parse_args(argv)
+    try:
+        answer = call(arguments.socket, *arguments.request(arguments))
+    except RefusedError as error:
+        print(f"bondmatectl: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except UnreachableError as error:
+        print(f"bondmatectl: {error}", file=sys.stderr)
+        return EXIT_UNREACHABLE
+    except NotAllowedError as error:
+        print(f"bondmatectl: {error}", file=sys.stderr)
+        return EXIT_NOT_ALLOWED
+    if arguments.json:
+        print(json.dumps(answer))
+    else:
+        print(arguments.show(answer))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bondmatectl",
+        description="Look at a running BondMate device and act on it.",
+        epilog="Exit codes: 0 done, 1 it failed, 2 usage, 3 the daemon is not reachable, 4 not allowed.",
+    )
+    parser.add_argument("--version", action="version", version=f"bondmatectl {__version__}")
+    parser.add_argument(
+        "--socket",
+        type=Path,
+        default=Path(os.environ.get("BONDMATE_SOCKET", DEFAULT_SOCKET)),
+        help=f"the daemon's socket (default: $BONDMATE_SOCKET, else {DEFAULT_SOCKET})",
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="for machines: one JSON document")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    status = commands.add_parser("status", parents=[common], help="how the device is")
+    status.set_defaults(request=lambda _: ("GET", "/status"), show=_status_text)
+    queue = commands.add_parser("queue", parents=[common], help="what waits for a receipt, why, and until when")
+    queue.set_defaults(request=lambda _: ("GET", "/queue"), show=_queue_text)
+
+    alert = commands.add_parser("alert", help="raise an alert, take it back, or show the newest")
+    actions = alert.add_subparsers(required=True, metavar="ACTION")
+    raise_ = actions.add_parser("raise", parents=[common], help="raise an alert now")
+    raise_.add_argument("--kind", default="panic", help="the kind of alert (default: panic)")
+    raise_.set_defaults(request=lambda given: ("POST", "/alert", {"kind": given.kind}), show=_alert_text)
+    cancel = actions.add_parser("cancel", parents=[common], help="take the open alert back; the dispatcher sees both")
+    cancel.set_defaults(request=lambda _: ("POST", "/alert/cancel"), show=_alert_text)
+    show = actions.add_parser("show", parents=[common], help="the newest alert")
+    show.set_defaults(request=lambda _: ("GET", "/alert"), show=_alert_text)
+    return parser
+
+
+def _status_text(status: dict[str, Any]) -> str:
+    color = _GREEN if status["state"] == "armed" else _RED
+    lines = [f"{_paint(_BOLD, status['device'])}  {_paint(color, status['state'])}  session {status['session']}"]
+    lines.append(f"  fix      {_fix_text(status['fix'])}")
+    waiting = ", ".join(f"{count} {stream}" for stream, count in status["queue"].items() if count)
+    lines.append(f"  queue    {waiting or 'empty: everything is delivered'}")
+    for bearer in status["bearers"]:
+        if bearer["up"]:
+            state = f"up, last answer {bearer['last_success_s']:.0f} s ago"
+        else:
+            state = f"down: {bearer['why_not']}"
+        lines.append(f"  {bearer['name']:<8} {state}")
+    clock = status["clock"]
+    known = clock["source"] and f"UTC from {clock['source']}, uncertainty {_or_unknown(clock['uncertainty_ms'], ' ms')}"
+    lines.append(f"  clock    {known or 'UTC is not known yet'}")
+    lines.append(f"  store    {'ok' if status['store']['ok'] else _paint(_RED, 'not working')}")
+    if status["alert"] is not None:
+        lines.append(_alert_text(status["alert"]))
+    lines += [f"  {_paint(_RED, fault['code'])}: {fault['text']}; {fault['next']}" for fault in status["faults"]]
+    return "\n".join(lines)
+
+
+def _fix_text(fix: dict[str, Any] | None) -> str:
+    if fix is None:
+        return "none yet"
+    accuracy = _or_unknown(fix["accuracy_m"], " m")
+    text = f"{fix['lat']:.6f}, {fix['lon']:.6f}  accuracy {accuracy}, {fix['age_s']:.1f} s old"
+    return text + (f"  suspect: {', '.join(fix['suspect'])}" if fix["suspect"] else "")
+
+
+def _queue_text(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "The queue is empty: every record has its receipt."
+    lines = []
+    for row in rows:
+        when = "now" if row["next_try_s"] is None else f"in {row['next_try_s']:.1f} s"
+        lines.append(
+            f"{row['record']}  {row['kind']}, {row['state']}, {row['attempts']} tries, next {when}: {row['why']}"
+        )
+    return "\n".join(lines)
+
+
+def _alert_text(alert: dict[str, Any] | None) -> str:
+    if alert is None:
+        return "No alert was ever raised on this device."
+    times = " ".join(
+        f"{name} {alert[f'{name}_at']}" for name in ("raised", "stored", "delivered") if alert[f"{name}_at"]
+    )
+    return f"  {alert['kind']}  {_paint(_RED, alert['state'])}  {alert['alert_id']}  {times}"
+
+
+def _or_unknown(value: float | None, unit: str) -> str:
+    return "unknown" if value is None else f"{value:g}{unit}"
+
+
+def _paint(color: str, text: str) -> str:
+    return f"{color}{text}{_OFF}" if sys.stdout.isatty() else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""The configuration file: TOML, validated once into frozen dataclasses (docs/bondmate.example.toml has every key).
+
+A bad file gives every fault at once. Nothing here starts or opens anything.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from bondmate.errors import ConfigurationError
+
+_MAX_OCTETS = 64 * 1024
+_METADATA = "rule"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What a key allows: a check, and the same in words."""
+
+    allowed: str
+    check: Callable[[Any], bool]
+    convert: Callable[[Any], Any] = lambda value: value
+
+
+def _key(rule: _Rule, default: Any = MISSING) -> Any:
+    if default is MISSING:
+        return field(metadata={_METADATA: rule})
+    return field(default=default, metadata={_METADATA: rule})
+
+
+def _number(low: float, high: float) -> _Rule:
+    return _Rule(
+        f"a number from {low:g} to {high:g}",
+        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high,
+        float,
+    )
+
+
+def _integer(low: int, high: int) -> _Rule:
+    return _Rule(
+        f"a whole number from {low} to {high}",
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high,
+    )
+
+
+def _one_of(*words: str) -> _Rule:
+    return _Rule(" or ".join(f'"{word}"' for word in words), lambda value: value in words)
+
+
+_DIRECTORY = _Rule(
+    "an absolute path", lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value, Path
+)
+_PORT = _Rule("an absolute path of a serial port", lambda value: isinstance(value, str) and value.startswith("/"))
+_NAME = _Rule("the name of a gpiozero pin factory", lambda value: isinstance(value, str) and value != "")
+_SWITCH = _Rule("true or false", lambda value: isinstance(value, bool))
+_PIN = _integer(0, 63)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSection:
+    """Where the device keeps and finds things."""
+
+    credentials_dir: Path = _key(_DIRECTORY, Path("/etc/bondmate/credentials"))
+    state_dir: Path = _key(_DIRECTORY, Path("/var/lib/bondmate"))
+    runtime_dir: Path = _key(_DIRECTORY, Path("/run/bondmate"))
+
+
+@dataclass(frozen=True, slots=True)
+class GpioSection:
+    """The pins, by the pin factory's own numbers."""
+
+    factory: str = _key(_NAME)
+    button_pin: int = _key(_PIN)
+    vibration_pin: int = _key(_PIN)
+    led_pin: int = _key(_PIN)
+
+
+@dataclass(frozen=True, slots=True)
+class PanicSection:
+    """The gesture that raises an alert."""
+
+    hold_s: float = _key(_number(0.05, 10), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GnssSection:
+    """The receiver's serial line."""
+
+    port: str = _key(_PORT)
+    speed_baud: int = _key(_integer(300, 921600), 9600)
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSection:
+    """Where UTC in records comes from."""
+
+    source: str = _key(_one_of("gnss", "system"), "gnss")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSection:
+    """The outbox."""
+
+    deadline_s: float = _key(_number(0.05, 10), 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorSection:
+    """What the device shows."""
+
+    covert: bool = _key(_SWITCH, True)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSection:
+    """What goes to the journal."""
+
+    level: str = _key(_one_of("debug", "info", "warning"), "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The whole file; sections that are left out have their defaults."""
+
+    device: DeviceSection
+    gpio: GpioSection
+    panic: PanicSection
+    gnss: GnssSection
+    clock: ClockSection
+    store: StoreSection
+    indicator: IndicatorSection
+    log: LogSection
+
+
+def parse(text: str, name: str) -> Configuration:
+    """Read the text of the file called `name`; ConfigurationError has one line for each fault."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([f"{name}: not TOML: {error}"]) from error
+    problems: list[str] = []
+    sections: dict[str, Any] = {}
+    known: dict[str, Any] = {section.name: section.type for section in fields(Configuration)}
+    for unknown in document.keys() - known.keys():
+        place = _place(text, name, unknown, None)
+        problems.append(f"{place}: unknown section or key; there are {_list(known)}")
+    for section, kind in known.items():
+        values = document.get(section, {})
+        if isinstance(values, dict):
+            sections[section] = _section(kind, section, values, text, name, problems)
+        else:
+            problems.append(f"{_place(text, name, section, None)}: found {values!r}, allowed is a section [{section}]")
+    pins = _pins(sections.get("gpio"))
+    if len(set(pins)) < len(pins):
+        problems.append(f"{_place(text, name, 'gpio', None)}: button_pin, vibration_pin and led_pin must differ")
+    if problems:
+        raise ConfigurationError(sorted(problems, key=_line_number))
+    return Configuration(**sections)
+
+
+def load(path: Path) -> tuple[Configuration, str]:
+    """Read a file; the configuration and the text that it was made from. Raises ConfigurationError."""
+    try:
+        if path.stat().st_size > _MAX_OCTETS:
+            raise ConfigurationError([f"{path}: larger than {_MAX_OCTETS} octets: not a configuration"])
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError([f"{path}: {error.strerror}: see docs/bondmate.example.toml"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError([f"{path}: not UTF-8 at octet {error.start}"]) from error
+    return parse(text, str(path)), text
+
+
+def state_dir_of(path: Path) -> Path:
+    """The state directory that a file names, as far as a broken file can be read; else the default one."""
+    try:
+        match = re.search(
+            r'^\s*state_dir\s*=\s*"(/[^"\\]*)"\s*(?:#.*)?$', path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    except (OSError, UnicodeDecodeError):
+        match = None
+    return Path(match[1]) if match else DeviceSection().state_dir
+
+
+def _section(kind: Any, section: str, values: Mapping[str, Any], text: str, name: str, problems: list[str]) -> Any:
+    rules: dict[str, tuple[_Rule, Any]] = {key.name: (key.metadata[_METADATA], key.default) for key in fields(kind)}
+    problems += [
+        f"{_place(text, name, section, unknown)}: unknown key; there are {_list(rules)}"
+        for unknown in values.keys() - rules.keys()
+    ]
+    accepted: dict[str, Any] = {}
+    for key, (rule, default) in rules.items():
+        if key not in values:
+            if default is MISSING:
+                problems.append(f"{_place(text, name, section, key)}: missing, allowed is {rule.allowed}")
+        elif rule.check(values[key]):
+            accepted[key] = rule.convert(values[key])
+        else:
+            problems.append(f"{_place(text, name, section, key)}: found {values[key]!r}, allowed is {rule.allowed}")
+    missing = [key for key, (_, default) in rules.items() if default is MISSING and key not in accepted]
+    return None if missing else kind(**accepted)
+
+
+def _pins(gpio: GpioSection | None) -> list[int]:
+    return [] if gpio is None else [gpio.button_pin, gpio.vibration_pin, gpio.led_pin]
+
+
+def _list(names: Mapping[str, Any]) -> str:
+    return ", ".join(names)
+
+
+def _place(text: str, name: str, section: str, key: str | None) -> str:
+    """`file:line: section.key`, where the line can be told; tomllib does not keep lines."""
+    wanted = section if key is None else f"{section}.{key}"
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
+            current = header[1]
+            here = current
+        elif pair := re.match(r"\s*([\w.-]+)\s*=", line):
+            here = f"{current}.{pair[1]}".lstrip(".")
+        else:
+            continue
+        if here == wanted:
+            return f"{name}:{number}: {wanted}"
+    return f"{name}: {wanted}"
+
+
+def _line_number(problem: str) -> int:
+    match = re.match(r".*?:(\d+): ", problem)
+    return int(match[1]) if match else 0

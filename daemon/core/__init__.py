@@ -1,0 +1,1 @@
+"""Pure cores: events and the time in, decisions and the next due time out."""

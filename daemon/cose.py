@@ -1,0 +1,138 @@
+"""COSE_Sign1 (RFC 9052, section 4.2) with ES256 and EdDSA: sign once, verify what comes back.
+
+Keys come from elsewhere: a Signer may live in a file, a secure element or a TPM.
+"""
+
+from typing import Any, Protocol
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from bondmate.errors import RemoteError
+
+ES256 = -7
+EDDSA = -8
+_TAG = 18
+_ALG = 1
+_KID = 4
+_ES256_HALF = 32
+
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+class Signer(Protocol):
+    """Something that signs with the device's key and never gives it away."""
+
+    @property
+    def algorithm(self) -> int:
+        """The COSE algorithm: ES256 or EDDSA."""
+
+    def sign(self, data: bytes) -> bytes:
+        """The 64 octets of a signature over `data`, in COSE's form (RFC 9053, section 2)."""
+
+
+class KeySigner:
+    """Signs with a private key held in memory."""
+
+    def __init__(self, key: PrivateKey) -> None:
+        self._key = key
+        self.algorithm = algorithm_of(key.public_key())
+
+    def sign(self, data: bytes) -> bytes:
+        """See Signer."""
+        if isinstance(self._key, ed25519.Ed25519PrivateKey):
+            return self._key.sign(data)
+        r, s = decode_dss_signature(self._key.sign(data, ec.ECDSA(SHA256())))
+        return r.to_bytes(_ES256_HALF) + s.to_bytes(_ES256_HALF)
+
+
+def algorithm_of(key: PublicKey) -> int:
+    """The one algorithm that a key is used with; RemoteError for a curve other than P-256."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return EDDSA
+    if isinstance(key.curve, ec.SECP256R1):
+        return ES256
+    raise RemoteError(f"a key on {key.curve.name}: P-256 or Ed25519 is needed")
+
+
+def protected_header(algorithm: int) -> bytes:
+    """The protected header of our own messages: the algorithm and nothing else."""
+    return cbor2.dumps({_ALG: algorithm})
+
+
+def sign1(payload: bytes, external_aad: bytes, signer: Signer) -> bytes:
+    """A tagged COSE_Sign1 over `payload`; `external_aad` is signed but not carried."""
+    protected = protected_header(signer.algorithm)
+    signature = signer.sign(_sig_structure(protected, external_aad, payload))
+    return cbor2.dumps(cbor2.CBORTag(_TAG, [protected, {}, payload, signature]))
+
+
+def verify1(message: bytes, external_aad: bytes, keys: dict[bytes, PublicKey]) -> bytes:
+    """The payload of a tagged COSE_Sign1 that one of `keys` (by key id) signed.
+
+    A key id in the header chooses the key; without one every key is tried. Raises RemoteError.
+    """
+    protected, unprotected, payload, signature = _parse(message)
+    algorithm = _algorithm(protected, unprotected)
+    key_id = unprotected.get(_KID)
+    candidates = list(keys.values()) if key_id is None else [keys[key_id]] if key_id in keys else []
+    structure = _sig_structure(protected, external_aad, payload)
+    for key in candidates:
+        if algorithm in (None, algorithm_of(key)) and _verifies(key, structure, signature):
+            return payload
+    if not candidates:
+        raise RemoteError("signed with a key that this device does not know")
+    raise RemoteError("the signature does not verify")
+
+
+def _parse(message: bytes) -> tuple[bytes, dict[Any, Any], bytes, bytes]:
+    try:
+        decoded = cbor2.loads(message)
+    except (cbor2.CBORError, ValueError, RecursionError, OverflowError, TypeError) as error:
+        raise RemoteError(f"not CBOR: {error}") from error
+    # cbor2 6 returns tuples inside tags, cbor2 5 lists: a sequence pattern takes both
+    match decoded:
+        case cbor2.CBORTag(tag=18, value=[bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]):
+            return protected, unprotected, payload, signature
+        case _:
+            raise RemoteError("not a tagged COSE_Sign1")
+
+
+def _algorithm(protected: bytes, unprotected: dict[Any, Any]) -> int | None:
+    """The algorithm that the headers name, the protected one first; None when neither does."""
+    try:
+        header = cbor2.loads(protected) if protected else {}
+    except (cbor2.CBORError, ValueError, RecursionError, OverflowError, TypeError) as error:
+        raise RemoteError(f"a protected header that is not CBOR: {error}") from error
+    if not isinstance(header, dict):
+        raise RemoteError("a protected header that is not a map")
+    algorithm = header.get(_ALG, unprotected.get(_ALG))
+    if algorithm is not None and not isinstance(algorithm, int):
+        raise RemoteError(f"an algorithm that is not ES256 or EdDSA: {algorithm!r}")
+    return algorithm
+
+
+def _sig_structure(protected: bytes, external_aad: bytes, payload: bytes) -> bytes:
+    """Sig_structure of RFC 9052, section 4.4; an empty map in the protected header counts as empty."""
+    if protected == b"\xa0":
+        protected = b""
+    return cbor2.dumps(["Signature1", protected, external_aad, payload])
+
+
+def _verifies(key: PublicKey, data: bytes, signature: bytes) -> bool:
+    try:
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, data)
+        elif len(signature) == 2 * _ES256_HALF:
+            r, s = signature[:_ES256_HALF], signature[_ES256_HALF:]
+            der = encode_dss_signature(int.from_bytes(r), int.from_bytes(s))
+            key.verify(der, data, ec.ECDSA(SHA256()))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True

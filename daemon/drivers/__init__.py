@@ -1,0 +1,1 @@
+"""One device each: the serial line, the receiver, the button, the indicator."""

@@ -1,0 +1,249 @@
+"""What a device says: identities, kinds, fixes and signed records, as values.
+
+Knows nothing of bytes (see wire), signatures (see cose) or storage.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum, IntEnum
+from typing import Any, Self
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Stream(IntEnum):
+    """The streams of records (docs/protocol.md, section 3); ALERT and STATE are gapless and chained."""
+
+    ALERT = 0
+    STATE = 1
+    POSITION = 2
+    PRESENCE = 3
+    HEALTH = 4
+    REPORT = 5
+
+    @property
+    def label(self) -> str:
+        """The name used in record ids, configuration and JSON."""
+        return self.name.lower()
+
+
+CHAINED = (Stream.ALERT, Stream.STATE)
+
+
+class Kind(IntEnum):
+    """The kinds of records; the upper four bits are the stream."""
+
+    PANIC = 1
+    CANCELLATION = 9
+    OPENING = 16
+    ANCHOR = 17
+    POSITION = 32
+
+    @property
+    def stream(self) -> Stream:
+        """The stream in which records of this kind are numbered."""
+        return Stream(self >> 4)
+
+    @property
+    def label(self) -> str:
+        """The name used in JSON."""
+        return self.name.lower()
+
+
+ALERT_KINDS = frozenset({Kind.PANIC})
+"""Kinds that raise an alert (a cancellation is in the alert stream, but raises none)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceId:
+    """Four octets that never change, shown as `BM-7f3a09c1`."""
+
+    octets: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.octets) != 4:
+            raise ValueError(f"a device id has 4 octets, not {len(self.octets)}")
+
+    def __str__(self) -> str:
+        return f"BM-{self.octets.hex()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `BM-` and 8 hexadecimal digits; ValueError for anything else."""
+        if not text.startswith("BM-"):
+            raise ValueError(f"a device id looks like BM-7f3a09c1, not {text!r}")
+        return cls(bytes.fromhex(text.removeprefix("BM-")))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionId:
+    """Six octets: a 16-bit start counter and 32 random bits; also the OSCORE ID Context."""
+
+    octets: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.octets) != 6:
+            raise ValueError(f"a session id has 6 octets, not {len(self.octets)}")
+
+    def __str__(self) -> str:
+        return f"{self.octets[:2].hex()}-{self.octets[2:].hex()}"
+
+    @property
+    def counter(self) -> int:
+        """The start counter, 0 to 65535."""
+        return int.from_bytes(self.octets[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class RecordId:
+    """The identity of a record: (device, session, stream, sequence)."""
+
+    device: DeviceId
+    session: SessionId
+    stream: Stream
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.device}/{self.session}/{self.stream.label}/{self.sequence}"
+
+
+class ClockSource(IntEnum):
+    """Where UTC came from."""
+
+    GNSS = 1
+    NETWORK = 2
+    SYSTEM = 3
+
+    @property
+    def label(self) -> str:
+        """The name used in JSON."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class UtcTime:
+    """UTC in milliseconds since 1970, where it came from, and how far off it may be (None: unknown)."""
+
+    unix_ms: int
+    source: ClockSource
+    uncertainty_ms: int | None = None
+
+
+class Suspicion(Enum):
+    """Why a fix may be false; the value is its bit in the packed flags."""
+
+    JUMP = 1
+    TIME_BACKWARDS = 2
+    FROZEN = 3
+    EQUAL_SIGNAL = 4
+    ANTENNA_OPEN = 5
+
+    @property
+    def label(self) -> str:
+        """The name used in JSON."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """One position of a GNSS receiver: WGS 84 degrees, metres above mean sea level, metres a second.
+
+    `taken_s` is the monotonic clock when its epoch was complete: ages come from it, never from UTC.
+    """
+
+    taken_s: float
+    lat: float
+    lon: float
+    mode: int
+    time: datetime | None = None
+    alt_m: float | None = None
+    speed_mps: float | None = None
+    track_deg: float | None = None
+    hdop: float | None = None
+    accuracy_m: float | None = None
+    satellites: int | None = None
+    suspect: tuple[Suspicion, ...] = ()
+
+    def age_s(self, now: float) -> float:
+        """Seconds since the fix was taken, by the monotonic clock."""
+        return max(0.0, now - self.taken_s)
+
+    def to_json(self, now: float) -> dict[str, Any]:
+        """The same object everywhere; what is unknown is null."""
+        return {
+            "time": None if self.time is None else utc_text(round(self.time.timestamp() * 1000)),
+            "lat": round(self.lat, 9),
+            "lon": round(self.lon, 9),
+            "alt_m": _rounded(self.alt_m, 3),
+            "speed_mps": _rounded(self.speed_mps, 3),
+            "track_deg": _rounded(self.track_deg, 2),
+            "mode": self.mode,
+            "hdop": self.hdop,
+            "accuracy_m": _rounded(self.accuracy_m, 1),
+            "satellites": self.satellites,
+            "age_s": round(self.age_s(now), 3),
+            "source": "gnss",
+            "suspect": [suspicion.label for suspicion in self.suspect],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRecord:
+    """A record as it is kept and sent: the tagged COSE_Sign1 in `data`, made once.
+
+    `digest` is the first 16 octets of its SHA-256. `made_at` is UTC when it was made, if that was known.
+    """
+
+    id: RecordId
+    kind: Kind
+    data: bytes = field(repr=False)
+    digest: bytes
+    made_at: UtcTime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as the outbox has it; times are UTC in milliseconds, None where UTC was unknown."""
+
+    record: SignedRecord
+    stored_at_ms: int | None
+    delivered: bool
+    delivered_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last record of a stream, as its successor needs it."""
+
+    session: SessionId
+    sequence: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of earlier sessions: the last record of each chained stream.
+
+    `lost` is True when a store that once knew has gone: then nothing is known, and the records say so.
+    """
+
+    heads: Mapping[Stream, Head]
+    lost: bool = False
+
+
+def unix_ms(time: UtcTime | None) -> int | None:
+    """The milliseconds of a time that may be unknown."""
+    return None if time is None else time.unix_ms
+
+
+def utc_text(unix_ms: int | None) -> str | None:
+    """RFC 3339 UTC with milliseconds, or None for an unknown time."""
+    if unix_ms is None:
+        return None
+    when = EPOCH + timedelta(milliseconds=unix_ms)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03d}Z"
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

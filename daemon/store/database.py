@@ -1,0 +1,89 @@
+"""The SQLite file: opened so that what was committed survives a power cut (docs/decisions/0003-store.md).
+
+One connection, used by one thread. Says nothing about what is stored; see outbox.
+"""
+
+from pathlib import Path
+
+import apsw
+
+from bondmate.durable import sync_directory
+from bondmate.errors import StoreError
+
+DATABASE_FILE = "outbox.db"
+APPLICATION_ID = 0x424D4F58
+"""`BMOX`: file(1) and a careful opener can tell whose file this is."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE record (
+        session   BLOB NOT NULL CHECK (length(session) = 6),
+        stream    INTEGER NOT NULL,
+        sequence  INTEGER NOT NULL,
+        kind      INTEGER NOT NULL,
+        data      BLOB NOT NULL,
+        digest    BLOB NOT NULL CHECK (length(digest) = 16),
+        made_at_ms      INTEGER,
+        made_at_source  INTEGER,
+        made_at_uncertainty_ms INTEGER,
+        stored_at_ms    INTEGER,
+        delivered_at_ms INTEGER,
+        receipt   BLOB,
+        position  INTEGER PRIMARY KEY AUTOINCREMENT,
+        UNIQUE (session, stream, sequence)
+    ) STRICT;
+    CREATE UNIQUE INDEX record_digest ON record (digest);
+    CREATE INDEX record_pending ON record (position) WHERE receipt IS NULL;
+    CREATE INDEX record_stream ON record (stream, position);
+    CREATE TABLE head (
+        stream    INTEGER PRIMARY KEY,
+        session   BLOB NOT NULL,
+        sequence  INTEGER NOT NULL,
+        digest    BLOB NOT NULL
+    ) STRICT;
+    """,
+)
+"""Each entry brings the schema from version i to i + 1; `user_version` says how many were applied."""
+
+
+def open_database(directory: Path) -> apsw.Connection:
+    """Open or make the database in `directory` and bring it to the newest version. Raises StoreError."""
+    path = directory / DATABASE_FILE
+    try:
+        fresh = not path.exists()
+        connection = apsw.Connection(str(path))
+        try:
+            _configure(connection)
+            _migrate(connection)
+            if fresh:
+                sync_directory(directory)
+        except BaseException:
+            connection.close()
+            raise
+    except (apsw.Error, OSError) as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from error
+    return connection
+
+
+def _configure(connection: apsw.Connection) -> None:
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    # a build of SQLite or a file system may refuse without an error, so what was set is read back
+    mode = connection.execute("PRAGMA journal_mode").get
+    level = connection.execute("PRAGMA synchronous").get
+    if (mode, level) != ("wal", 2):
+        raise StoreError(f"{connection.filename} runs with journal_mode {mode}, synchronous {level}: not durable")
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").get
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"{connection.filename} has schema {version}, this daemon knows {len(MIGRATIONS)}: start the newer daemon"
+        )
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        with connection:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(script)
+            connection.execute(f"PRAGMA user_version = {number}")

@@ -1,0 +1,1 @@
+"""Bearers: how a submission gets to the gateway."""

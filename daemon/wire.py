@@ -1,0 +1,210 @@
+"""The bytes of docs/protocol.md and docs/bondmate.cddl: record payloads, submissions, receipts.
+
+Encodes what a device sends and decodes what it receives. Signatures are cose's, keys are credentials'.
+"""
+
+import hashlib
+import math
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import cbor2
+
+from bondmate.errors import RemoteError
+from bondmate.records import DeviceId, Fix, Kind, SessionId, UtcTime
+
+VERSION = 1
+DIGEST_OCTETS = 16
+PREVIOUS_OCTETS = 4
+NAMED_DIGEST_OCTETS = 8
+"""How much of an alert's digest a cancellation names."""
+MAX_RECEIPT_OCTETS = 1024
+STORE_LOST = b""
+"""The `previous` of a record when the store that held the record before it was lost."""
+
+_TAGGED_SIGN1 = 0xD2
+_SIGNATURE_OCTETS = 64
+_ACCURACY_UNKNOWN = 255
+_UNCERTAINTY_UNKNOWN = 63
+_ALTITUDE_UNKNOWN = b"\x80\x00\x00"
+_TIME_CODE_UNIT_S = 1 / 1024
+
+
+def digest(record: bytes) -> bytes:
+    """The digest of a record: the first half of SHA-256 over the tagged COSE_Sign1."""
+    return hashlib.sha256(record).digest()[:DIGEST_OCTETS]
+
+
+def record_aad(device: DeviceId, session: SessionId) -> bytes:
+    """What a record's signature covers beside its payload (docs/protocol.md, section 3)."""
+    return cbor2.dumps(["bondmate record 1", device.octets, session.octets])
+
+
+def receipt_aad(device: DeviceId) -> bytes:
+    """What a receipt's signature covers beside its payload (docs/protocol.md, section 4)."""
+    return cbor2.dumps(["bondmate receipt 1", device.octets])
+
+
+def encode_record(
+    kind: Kind,
+    sequence: int,
+    previous: bytes | None,
+    elapsed_ms: int,
+    clock: UtcTime | None,
+    fix: bytes | None,
+    body: Any = None,
+) -> bytes:
+    """The payload of a record; `previous` is the full digest of the record before, STORE_LOST or None."""
+    elements: list[Any] = [
+        VERSION,
+        int(kind),
+        sequence,
+        None if previous is None else previous[:PREVIOUS_OCTETS],
+        elapsed_ms,
+        None if clock is None else pack_clock(clock),
+        fix,
+    ]
+    if body is not None:
+        elements.append(body)
+    return cbor2.dumps(elements, canonical=True)
+
+
+def pack_clock(clock: UtcTime) -> bytes:
+    """Six octets: u32 seconds, u8 1/256 s, u8 source and uncertainty as a power of two in milliseconds."""
+    seconds, milliseconds = divmod(clock.unix_ms, 1000)
+    if clock.uncertainty_ms is None:
+        exponent = _UNCERTAINTY_UNKNOWN
+    else:
+        exponent = min(max(0, clock.uncertainty_ms - 1).bit_length(), _UNCERTAINTY_UNKNOWN - 1)
+    return struct.pack(">IBB", seconds, milliseconds * 256 // 1000, clock.source << 6 | exponent)
+
+
+def pack_fix(fix: Fix, now: float) -> bytes:
+    """Eleven octets, for an alert: position, accuracy, age at `now` (monotonic seconds), flags."""
+    flags = int(fix.mode >= 3)
+    for suspicion in fix.suspect:
+        flags |= 1 << suspicion.value
+    return struct.pack(
+        ">iiBBB",
+        round(fix.lat * 1e7),
+        round(fix.lon * 1e7),
+        accuracy_code(fix.accuracy_m),
+        time_code(fix.age_s(now)),
+        flags,
+    )
+
+
+def pack_long_fix(fix: Fix, now: float) -> bytes:
+    """Twenty octets, for a position: the fix, then altitude, speed, track, HDOP and satellites."""
+    altitude = _ALTITUDE_UNKNOWN
+    if fix.alt_m is not None:
+        altitude = struct.pack(">i", max(-0x7FFFFF, min(round(fix.alt_m * 10), 0x7FFFFF)))[1:]
+    return pack_fix(fix, now) + struct.pack(
+        ">3sHHBB",
+        altitude,
+        0xFFFF if fix.speed_mps is None else min(round(fix.speed_mps * 100), 0xFFFE),
+        0xFFFF if fix.track_deg is None else round(fix.track_deg * 100) % 36000,
+        0xFF if fix.hdop is None else min(round(fix.hdop * 10), 0xFE),
+        0xFF if fix.satellites is None else min(fix.satellites, 0xFE),
+    )
+
+
+def accuracy_code(accuracy_m: float | None) -> int:
+    """The uncertainty code of 3GPP TS 23.032, section 6.1: 10·(1.1^K - 1) metres, rounded up; 255 unknown."""
+    if accuracy_m is None:
+        return _ACCURACY_UNKNOWN
+    code = math.ceil(math.log(accuracy_m / 10 + 1, 1.1) - 1e-9)
+    return min(code, 127)
+
+
+def time_code(seconds: float) -> int:
+    """The time code of RFC 5497, section 5, with C = 1/1024 s, rounded up; 0 zero, 255 this or more."""
+    units = seconds / _TIME_CODE_UNIT_S
+    if units <= 0:
+        return 0
+    exponent = max(0, math.floor(math.log2(units)))
+    mantissa = math.ceil((units / (1 << exponent) - 1) * 8)
+    # below one unit the mantissa would be negative; code 0 is zero, so the smallest is 1
+    return min(max(1, 8 * exponent + mantissa), 255)
+
+
+def encode_submission(record: bytes, *, beside: SessionId | None, compact: bool = False) -> bytes:
+    """What is posted to /r: the session where it is not the channel's, then the record in either form."""
+    return (b"" if beside is None else cbor2.dumps(beside.octets)) + (_compact(record) if compact else record)
+
+
+def _compact(record: bytes) -> bytes:
+    """A tagged COSE_Sign1 as its payload and the octets of its signature."""
+    _, _, payload, signature = cbor2.loads(record).value
+    return bytes(payload + signature)
+
+
+def expand(data: bytes, protected: bytes) -> bytes:
+    """The tagged COSE_Sign1 of either form; `protected` is what the compact form implies.
+
+    Raises RemoteError for anything that is neither.
+    """
+    if data[:1] == bytes([_TAGGED_SIGN1]):
+        return data
+    if len(data) <= _SIGNATURE_OCTETS or not 0x80 <= data[0] <= 0x9B:
+        raise RemoteError("neither a tagged COSE_Sign1 nor the compact form")
+    payload, signature = data[:-_SIGNATURE_OCTETS], data[-_SIGNATURE_OCTETS:]
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, {}, payload, signature]))
+
+
+class Verdict(IntEnum):
+    """What the gateway says of one record (docs/protocol.md, section 4)."""
+
+    HELD = 0
+    HELD_UNREADABLE = 1
+    REFUSED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptEntry:
+    """One record in a receipt; stream and sequence are None where the gateway could not read them."""
+
+    session: SessionId
+    stream: int | None
+    sequence: int | None
+    digest: bytes
+    verdict: Verdict
+    reason: int | None = None
+
+
+def decode_receipt(payload: bytes) -> tuple[ReceiptEntry, ...]:
+    """The entries of a receipt's (verified) payload; RemoteError says what is wrong with it."""
+    match _loads(payload):
+        case [1, int(), [_, *_] as entries, *_] if len(entries) <= 16:
+            return tuple(_receipt_entry(entry) for entry in entries)
+        case [int(version), *_] if version != VERSION:
+            raise RemoteError(f"a receipt of version {version}: this device reads version {VERSION}")
+        case _:
+            raise RemoteError("a receipt whose payload is not receipt-payload (docs/bondmate.cddl)")
+
+
+def _receipt_entry(entry: Any) -> ReceiptEntry:
+    match entry:
+        case [
+            bytes(session),
+            None | int() as stream,
+            None | int() as sequence,
+            bytes(digest_),
+            0 | 1 | 2 as verdict,
+            *rest,
+        ] if len(session) == 6 and len(digest_) == DIGEST_OCTETS:
+            reason = rest[0] if rest and isinstance(rest[0], int) else None
+            return ReceiptEntry(SessionId(session), stream, sequence, digest_, Verdict(verdict), reason)
+        case _:
+            raise RemoteError("a receipt entry that is not receipt-entry (docs/bondmate.cddl)")
+
+
+def _loads(data: bytes) -> Any:
+    if len(data) > MAX_RECEIPT_OCTETS:
+        raise RemoteError(f"{len(data)} octets where at most {MAX_RECEIPT_OCTETS} are allowed")
+    try:
+        return cbor2.loads(data)
+    except (cbor2.CBORError, ValueError, RecursionError, OverflowError, TypeError) as error:
+        raise RemoteError(f"not CBOR: {error}") from error
