@@ -1,0 +1,102 @@
+"""COSE_Sign1 (RFC 9052): take apart, rebuild, verify, sign.
+
+It knows signatures and digests. It does not know what a payload means, nor who may sign.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from bondmate_sim.gateway import cbor
+
+TAG_HEAD = 0xD2
+SIGNATURE_OCTETS = 64
+EMPTY_MAP = b"\xa0"
+
+VerifyingKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """The four parts of a COSE_Sign1; `unprotected` is the encoded map, the others are the contents of byte strings."""
+
+    protected: bytes
+    unprotected: bytes
+    payload: bytes
+    signature: bytes
+
+
+class NotVerifiedError(ValueError):
+    """The signature or its header does not belong to the key."""
+
+
+def parse(tagged: bytes) -> Sign1:
+    """Take a tagged COSE_Sign1 apart. Raises cbor.MalformedError."""
+    if tagged[:1] != bytes([TAG_HEAD]):
+        raise cbor.MalformedError("not a tagged COSE_Sign1")
+    parts = cbor.items(tagged[1:])
+    if len(parts) != 4:
+        raise cbor.MalformedError(f"a COSE_Sign1 has 4 parts, not {len(parts)}")
+    signature = cbor.octets(parts[3])
+    if len(signature) != SIGNATURE_OCTETS:
+        raise cbor.MalformedError(f"the signature has {len(signature)} octets, not {SIGNATURE_OCTETS}")
+    return Sign1(cbor.octets(parts[0]), parts[1], cbor.octets(parts[2]), signature)
+
+
+def rebuild(payload: bytes, signature: bytes, key: VerifyingKey) -> bytes:
+    """Return the tagged COSE_Sign1 of a record that travelled in the compact form."""
+    return _encode(protected_header(key), {}, payload, signature)
+
+
+def protected_header(key: VerifyingKey) -> bytes:
+    """Return `{1: alg}` for the type of `key`: ES256 is -7, EdDSA is -8."""
+    return cbor2.dumps({1: -7 if isinstance(key, ec.EllipticCurvePublicKey) else -8})
+
+
+def external_aad(*parts: str | bytes) -> bytes:
+    """Return the deterministic encoding of the array of `parts`."""
+    return cbor2.dumps(list(parts), canonical=True)
+
+
+def digest(tagged: bytes) -> bytes:
+    """Return the 32 octets of SHA-256 over a tagged COSE_Sign1."""
+    return hashlib.sha256(tagged).digest()
+
+
+def verify(sign1: Sign1, aad: bytes, key: VerifyingKey) -> None:
+    """Check the signature (RFC 9052, section 4.4). Raises NotVerifiedError.
+
+    The protected header names the algorithm; whoever needs a certain one compares it with `protected_header`.
+    """
+    message = _sig_structure(sign1.protected, aad, sign1.payload)
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            half = SIGNATURE_OCTETS // 2
+            r, s = (int.from_bytes(part, "big") for part in (sign1.signature[:half], sign1.signature[half:]))
+            key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(SHA256()))
+        else:
+            key.verify(sign1.signature, message)
+    except InvalidSignature as error:
+        raise NotVerifiedError("the signature does not verify") from error
+
+
+def sign(payload: bytes, aad: bytes, key: ec.EllipticCurvePrivateKey, key_id: bytes) -> bytes:
+    """Return a tagged COSE_Sign1 by ES256 whose unprotected header names `key_id`."""
+    protected = protected_header(key.public_key())
+    der = key.sign(_sig_structure(protected, aad, payload), ec.ECDSA(SHA256()))
+    half = SIGNATURE_OCTETS // 2
+    signature = b"".join(part.to_bytes(half, "big") for part in utils.decode_dss_signature(der))
+    return _encode(protected, {4: key_id}, payload, signature)
+
+
+def _encode(protected: bytes, unprotected: dict[int, bytes], payload: bytes, signature: bytes) -> bytes:
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, unprotected, payload, signature]), canonical=True)
+
+
+def _sig_structure(protected: bytes, aad: bytes, payload: bytes) -> bytes:
+    # RFC 9052, section 3: an empty protected map is signed as an empty string, whichever way it was sent.
+    return cbor2.dumps(["Signature1", b"" if protected == EMPTY_MAP else protected, aad, payload])

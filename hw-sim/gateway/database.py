@@ -1,0 +1,180 @@
+"""The gateway's SQLite database: opening it, its schema, and its transactions.
+
+The tables' contents belong to the modules that read and write them. Writes happen inside `transaction` alone.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from bondmate_sim.gateway import files
+
+SCHEMA_VERSION = 1
+_FILE_NAME = "gateway.db"
+
+_BUSY_TIMEOUT_MS = 1000
+"""A writer waits this long for another: far above any transaction here, and below a device's first retransmission."""
+
+_FULL = 2
+
+_SCHEMA = """
+CREATE TABLE device (
+  id BLOB PRIMARY KEY CHECK (length(id) = 4),
+  public_key_pem TEXT NOT NULL,
+  channel_secret BLOB NOT NULL CHECK (length(channel_secret) = 32),
+  enrolled_ms INTEGER NOT NULL,
+  revoked_ms INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE bearer (
+  kid BLOB PRIMARY KEY CHECK (length(kid) = 4),
+  device BLOB NOT NULL REFERENCES device (id),
+  name TEXT NOT NULL,
+  highest_counter INTEGER,               -- the highest start counter that verified (RFC 1982)
+  UNIQUE (device, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE session (                   -- never deleted: a session that was closed must not open again
+  kid BLOB NOT NULL REFERENCES bearer (kid),
+  id BLOB NOT NULL CHECK (length(id) = 6),
+  open INTEGER NOT NULL,
+  touched INTEGER NOT NULL,              -- grows with every verified message of the kid
+  seen_ms INTEGER NOT NULL,
+  window_index INTEGER NOT NULL,
+  window_bits BLOB NOT NULL,             -- 64 bits, the lowest is the number window_index
+  sender_reserved INTEGER NOT NULL,      -- own sender numbers below this one may have been used
+  PRIMARY KEY (kid, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE record (                    -- verified; more than one under one identity is a fork
+  row INTEGER PRIMARY KEY,
+  device BLOB NOT NULL REFERENCES device (id),
+  session BLOB NOT NULL,
+  stream INTEGER NOT NULL,
+  sequence INTEGER NOT NULL,
+  digest BLOB NOT NULL,                  -- SHA-256, whole
+  kind INTEGER NOT NULL,
+  previous BLOB,
+  chain TEXT NOT NULL,
+  verdict INTEGER NOT NULL,              -- as the first receipt said it
+  bearer TEXT NOT NULL,
+  received_ms INTEGER NOT NULL,
+  tagged BLOB NOT NULL,
+  UNIQUE (device, session, stream, sequence, digest)
+) STRICT;
+
+CREATE TABLE predecessor (               -- what the openings say; all null behind stream: the store was lost
+  record INTEGER NOT NULL REFERENCES record (row),
+  stream INTEGER NOT NULL,
+  session BLOB,
+  sequence INTEGER,
+  digest BLOB
+) STRICT;
+CREATE INDEX predecessor_record ON predecessor (record);
+CREATE INDEX predecessor_named ON predecessor (session, stream, sequence);
+
+CREATE TABLE quarantine (                -- from an authentic device, not understood or not verified
+  row INTEGER PRIMARY KEY,
+  device BLOB NOT NULL REFERENCES device (id),
+  session BLOB NOT NULL,
+  stream INTEGER,
+  sequence INTEGER,
+  digest BLOB NOT NULL,
+  why TEXT NOT NULL,
+  bearer TEXT NOT NULL,
+  received_ms INTEGER NOT NULL,
+  tagged BLOB NOT NULL,
+  UNIQUE (device, session, digest)
+) STRICT;
+
+CREATE TABLE attempt (                   -- by revoked devices
+  row INTEGER PRIMARY KEY,
+  device BLOB NOT NULL REFERENCES device (id),
+  session BLOB NOT NULL,
+  digest BLOB NOT NULL,
+  bearer TEXT NOT NULL,
+  received_ms INTEGER NOT NULL,
+  tagged BLOB NOT NULL,
+  UNIQUE (device, session, digest)
+) STRICT;
+"""
+
+
+class DatabaseError(Exception):
+    """The database is not there or not usable; the text says what to do."""
+
+
+class Database:
+    """One connection to the database, for one thread. Raises apsw.Error where SQLite fails."""
+
+    def __init__(self, data_dir: Path, *, create: bool) -> None:
+        """Open the database of `data_dir`. Raises DatabaseError, apsw.Error, OSError.
+
+        With `create`, directory (0700) and database (0600) are made when they are missing.
+        """
+        path = data_dir / _FILE_NAME
+        if create:
+            files.make_directory(data_dir)
+            # SQLite would create it readable to all; its side files take the mode of this one.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            files.sync_directory(data_dir)
+        elif not path.exists():
+            raise DatabaseError(f"no gateway database at {path}: give the gateway's --data, or enrol a device first")
+        self._connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            with files.locked(data_dir):
+                self._prepare(path)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _prepare(self, path: Path) -> None:
+        # Under the lock, because SQLite does not wait for another that changes a new database to WAL at the same time.
+        self._connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        self._connection.pragma("foreign_keys", True)
+        self._connection.pragma("journal_mode", "wal")
+        self._connection.pragma("synchronous", _FULL)
+        if (self._connection.pragma("journal_mode"), self._connection.pragma("synchronous")) != ("wal", _FULL):
+            raise DatabaseError(f"{path} cannot be written durably (WAL and synchronous=FULL): move it to a local disk")
+        found = self._connection.pragma("user_version")
+        if found == 0:
+            with self.transaction():
+                self._connection.execute(_SCHEMA)
+                self._connection.pragma("user_version", SCHEMA_VERSION)
+        elif found != SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{path} has schema version {found}, this gateway knows {SCHEMA_VERSION}: use the gateway that wrote it"
+            )
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block writes, durably, or nothing of it. Raises apsw.Error."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        finally:
+            # After a failed COMMIT, SQLite may have rolled back by itself.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let every read in the block see the same state. Raises apsw.Error."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
+    def rows(self, sql: str, bindings: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement and return all its rows. Raises apsw.Error."""
+        return list(self._connection.execute(sql, bindings))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

@@ -1,0 +1,111 @@
+"""From one submission to one receipt entry: verify, read, keep (docs/protocol.md, section 4).
+
+The decisions stand here; the caller brings the authentic channel and the transaction, and signs the receipt.
+"""
+
+from dataclasses import dataclass
+
+from bondmate_sim.gateway import cbor, cose, devices, evidence, receipts, records
+from bondmate_sim.gateway.chain import Chain
+from bondmate_sim.gateway.database import Database
+from bondmate_sim.gateway.receipts import Entry, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The receipt entry of a submission, what to tell the operator, and whether the record was held before.
+
+    `alarms` are what a human must see beside it: forks and broken chains.
+    """
+
+    entry: Entry
+    repeated: bool
+    text: str
+    alarms: tuple[str, ...] = ()
+
+
+def take(
+    database: Database, bearer: devices.Bearer, channel_session: bytes, data: bytes, now_ms: int
+) -> Outcome | None:
+    """Take one submission of a verified message; call it inside a transaction.
+
+    Returns None when the submission holds no record. Raises apsw.Error.
+    """
+    device = devices.device(database, bearer.device)
+    submission = records.submission(data, channel_session)
+    if not submission.form:
+        return None
+    tagged = records.tagged(submission.form, device.key)
+    origin = evidence.Origin(device.id, submission.session, cose.digest(tagged), tagged, bearer.name, now_ms)
+    try:
+        record = read(tagged, device, submission.session)
+    except records.UnreadableError as why:
+        if device.revoked:
+            return _refuse(database, origin, why.stream, why.sequence)
+        return _quarantine(database, origin, why)
+    if device.revoked:
+        return _refuse(database, origin, record.stream, record.sequence)
+    return _hold(database, origin, record)
+
+
+def read(tagged: bytes, device: devices.Device, session: bytes) -> records.Record:
+    """Verify and read a record. Raises records.UnreadableError, which says as much of its identity as it could read."""
+    try:
+        sign1 = cose.parse(tagged)
+    except cbor.MalformedError as error:
+        raise records.UnreadableError(f"malformed COSE_Sign1: {error}") from error
+    found: records.Record | records.UnreadableError
+    try:
+        found = records.payload(sign1.payload)
+    except records.UnreadableError as error:
+        found = error
+    if (sign1.protected, sign1.unprotected) != (cose.protected_header(device.key), cose.EMPTY_MAP):
+        raise records.UnreadableError("the header is not that of the enrolled key", found.stream, found.sequence)
+    try:
+        cose.verify(sign1, records.external_aad(device.id, session), device.key)
+    except cose.NotVerifiedError as error:
+        why = f"{error} with the enrolled key"
+        raise records.UnreadableError(why, found.stream, found.sequence) from error
+    if isinstance(found, records.UnreadableError):
+        raise found
+    return found
+
+
+def _hold(database: Database, origin: evidence.Origin, record: records.Record) -> Outcome:
+    held = evidence.hold(database, origin, record)
+    name = records.record_text(origin.device, origin.session, record.stream, record.sequence)
+    alarms = []
+    if held.forked:
+        alarms.append(f"FORK: another record under {name} is held; the device may be cloned, or its card restored")
+    if held.chain is Chain.BROKEN and not held.repeated:
+        alarms.append(f"BROKEN CHAIN: {name} does not continue the record before it")
+    for place in held.broken:
+        other = records.record_text(place.device, place.session, place.stream, place.sequence)
+        alarms.append(f"BROKEN CHAIN: {other} does not continue the record before it, which came later")
+    what = "again, already held" if held.repeated else "held"
+    return Outcome(
+        Entry(origin.session, record.stream, record.sequence, origin.digest, held.verdict),
+        held.repeated,
+        f"{records.kind_name(record.kind)} {name} over {origin.bearer}: {what}",
+        tuple(alarms),
+    )
+
+
+def _quarantine(database: Database, origin: evidence.Origin, why: records.UnreadableError) -> Outcome:
+    repeated = evidence.quarantine(database, origin, why)
+    text = f"record of {records.device_text(origin.device)} over {origin.bearer}: held, unreadable: {why.why}"
+    return Outcome(
+        Entry(origin.session, why.stream, why.sequence, origin.digest, Verdict.UNREADABLE),
+        repeated,
+        text,
+    )
+
+
+def _refuse(database: Database, origin: evidence.Origin, stream: int | None, sequence: int | None) -> Outcome:
+    evidence.attempt(database, origin)
+    text = f"record of {records.device_text(origin.device)} over {origin.bearer}: refused, the device is revoked"
+    return Outcome(
+        Entry(origin.session, stream, sequence, origin.digest, Verdict.REFUSED, receipts.REASON_REVOKED),
+        False,
+        text,
+    )

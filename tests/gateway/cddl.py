@@ -1,0 +1,70 @@
+"""docs/bondmate.cddl as a validator of what stands on the wire.
+
+The only CDDL validator for Python (pycddl 0.6.4, on the Rust crate cddl) takes optional elements at the end of an
+array for required ones, sees one side alone of a choice between a range and null, loses its place behind `.cbor` inside
+an array, and knows no literal of an empty byte string. So optional elements and choices are written out here for the
+data at hand, and the parts of a COSE_Sign1 are validated one by one, each against its own rule.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import cbor2
+from pycddl import Schema, ValidationError  # type: ignore[import-untyped]
+
+__all__ = [
+    "ValidationError",
+    "validate_receipt",
+    "validate_receipt_payload",
+    "validate_record",
+    "validate_record_payload",
+]
+
+_TEXT = (Path(__file__).parents[2] / "docs" / "bondmate.cddl").read_text().replace("h''", "bstr .size 0")
+_PAYLOAD_TAIL = re.compile(r"^  \? body: any,.*\n  \* any.*\n", re.MULTILINE)
+_RECEIPT_TAIL = re.compile(r"^  \* any *\n\]", re.MULTILINE)
+_REASON = re.compile(r"^  \? reason:", re.MULTILINE)
+_STREAM_OR_NULL = re.compile(r"^  stream / null,.*\n  \(?(1\.\.4294967295)\)? / null,.*\n", re.MULTILINE)
+
+
+def validate_record(tagged: bytes) -> None:
+    """Validate a tagged COSE_Sign1 as a record. Raises ValidationError."""
+    validate_record_payload(_validate_sign1(tagged))
+
+
+def validate_record_payload(payload: bytes) -> None:
+    """Validate a record's payload. Raises ValidationError."""
+    text, found = _PAYLOAD_TAIL.subn("  any,\n" * (len(cbor2.loads(payload)) - 7), _TEXT)
+    assert found == 1
+    _validate("record-payload", text, payload)
+
+
+def validate_receipt(tagged: bytes) -> None:
+    """Validate a tagged COSE_Sign1 as a receipt. Raises ValidationError."""
+    validate_receipt_payload(_validate_sign1(tagged))
+
+
+def validate_receipt_payload(payload: bytes) -> None:
+    """Validate a receipt's payload of one entry. Raises ValidationError."""
+    content: Any = cbor2.loads(payload)
+    ((_, stream, *_rest),) = content[2]
+    text, found = _RECEIPT_TAIL.subn("  any,\n" * (len(content) - 3) + "]", _TEXT)
+    assert found == 1
+    text, found = _REASON.subn("  reason:" if len(content[2][0]) > 5 else "  ;", text)
+    assert found == 1
+    text, found = _STREAM_OR_NULL.subn(r"  null,\n  null,\n" if stream is None else r"  stream,\n  \1,\n", text)
+    assert found == 1
+    _validate("receipt-payload", text, payload)
+
+
+def _validate_sign1(tagged: bytes) -> bytes:
+    sign1 = cbor2.loads(tagged)
+    assert (sign1.tag, len(sign1.value)) == (18, 4)
+    for rule, part in zip(("protected", "unprotected", "signature"), (0, 1, 3), strict=True):
+        _validate(rule, _TEXT, cbor2.dumps(sign1.value[part]))
+    return bytes(sign1.value[2])
+
+
+def _validate(rule: str, text: str, data: bytes) -> None:
+    Schema(f"start = {rule}\n{text}").validate_cbor(data)

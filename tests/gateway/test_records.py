@@ -1,0 +1,131 @@
+from typing import Any
+
+import cbor2
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bondmate_sim.gateway import cose, records
+from tests.gateway import twin
+from tests.gateway.cddl import ValidationError, validate_record, validate_record_payload
+
+SESSION = bytes.fromhex("00125be2aa10")
+DEVICE = bytes.fromhex("7f3a09c1")
+KEY = ec.generate_private_key(ec.SECP256R1())
+NAMED = [0, SESSION, 3, bytes(16)]
+
+
+def payload(*replaced: tuple[int, Any], extra: tuple[Any, ...] = ()) -> bytes:
+    elements: list[Any] = [1, records.PANIC, 1, None, 1000, twin.CLOCK, twin.FIX]
+    for index, value in replaced:
+        elements[index] = value
+    return cbor2.dumps([*elements, *extra], canonical=True)
+
+
+def test_a_panic_is_read() -> None:
+    read = records.payload(payload((3, b"\1\2\3\4")))
+    assert (read.kind, read.stream, read.sequence) == (records.PANIC, records.ALERT, 1)
+    assert (read.previous, read.elapsed_ms) == (b"\1\2\3\4", 1000)
+    assert read.clock is not None
+    assert read.fix is not None
+
+
+def test_what_is_unknown_is_null_and_what_comes_later_is_ignored() -> None:
+    read = records.payload(payload((5, None), (6, None), extra=(None, {"new": [1, 2]}, "text")))
+    assert (read.previous, read.clock, read.fix) == (None, None, None)
+
+
+def test_the_bodies_are_read() -> None:
+    cancellation = records.payload(payload((1, records.CANCELLATION), extra=(b"12345678",)))
+    opening = records.payload(payload((1, records.OPENING), extra=([NAMED, [1, None]],)))
+    assert cancellation.cancels == b"12345678"
+    assert opening.predecessors == (
+        records.Predecessor(0, SESSION, 3, bytes(16)),
+        records.Predecessor(1, None, None, None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "why", "identity"),
+    [
+        (b"", "ends in the middle", (None, None)),
+        (b"\x80", "it is empty", (None, None)),
+        (payload((0, 2)), "version 2", (None, None)),
+        (cbor2.dumps([1, 1, 1]), "at least 7", (None, None)),
+        (payload((1, 256)), "256 is not between", (None, None)),
+        (payload((2, 0)), "0 is not between", (None, None)),
+        (payload((2, 2**32)), "not between", (None, None)),
+        (payload((1, 0x91)), "stream 9", (9, 1)),
+        (payload((3, b"123")), "0 or 4 octets, not 3", (0, 1)),
+        (payload((4, -1)), "unsigned integer", (0, 1)),
+        (payload((5, bytes(6))), "no source", (0, 1)),
+        (payload((6, bytes(12))), "11 or 20 octets", (0, 1)),
+        (payload((1, records.CANCELLATION)), "names no alert", (0, 1)),
+        (payload((1, records.CANCELLATION), extra=(b"1234567",)), "8 octets of a digest, not 7", (0, 1)),
+        (payload((1, records.OPENING)), "has no body", (1, 1)),
+        (payload((1, records.OPENING), extra=([[0, SESSION, 3]],)), "2 or 4 elements", (1, 1)),
+        (payload((1, records.OPENING), extra=([[0, SESSION, 3, bytes(15)]],)), "a digest of 16", (1, 1)),
+        (payload((1, records.OPENING), extra=([[0, None]] * 17,)), "17 entries", (1, 1)),
+    ],
+)
+def test_what_is_not_understood_says_why_and_as_much_of_the_identity_as_was_read(
+    data: bytes, why: str, identity: tuple[int | None, int | None]
+) -> None:
+    with pytest.raises(records.UnreadableError, match=why) as caught:
+        records.payload(data)
+    assert (caught.value.stream, caught.value.sequence) == identity
+
+
+@given(
+    st.binary(max_size=300) | st.lists(st.none() | st.integers() | st.binary(max_size=21), max_size=9).map(cbor2.dumps)
+)
+def test_any_payload_is_read_or_unreadable(data: bytes) -> None:
+    try:
+        read = records.payload(data)
+    except records.UnreadableError:
+        return
+    validate_record_payload(data)
+    assert read.stream < len(records.STREAMS)
+
+
+@given(st.binary(min_size=1, max_size=300))
+def test_any_submission_is_split_and_parsed_or_unreadable(data: bytes) -> None:
+    submission = records.submission(data, SESSION)
+    assert data.endswith(submission.form)
+    if submission.form:
+        tagged = records.tagged(submission.form, KEY.public_key())
+        assert submission.form == tagged or twin.compact(tagged) == submission.form
+
+
+def test_a_submission_is_of_the_channels_session_unless_it_names_another() -> None:
+    other = bytes.fromhex("00110a0b0c0d")
+    assert records.submission(b"\xd2...", SESSION) == records.Submission(SESSION, b"\xd2...")
+    assert records.submission(b"\x46" + other + b"\xd2...", SESSION) == records.Submission(other, b"\xd2...")
+    assert records.submission(b"\x46" + other, SESSION) == records.Submission(other, b"")
+    assert records.submission(b"\x46" + other[:5], SESSION) == records.Submission(SESSION, b"\x46" + other[:5])
+
+
+def test_both_forms_give_the_same_tagged_octets() -> None:
+    tagged = twin.sign(payload(), ["x"], KEY)
+    assert records.tagged(tagged, KEY.public_key()) == tagged
+    assert records.tagged(twin.compact(tagged), KEY.public_key()) == tagged
+
+
+def test_identities_as_text() -> None:
+    assert records.record_text(DEVICE, SESSION, records.ALERT, 1) == "BM-7f3a09c1/0012-5be2aa10/alert/1"
+    assert records.record_text(DEVICE, SESSION, 9, 7) == "BM-7f3a09c1/0012-5be2aa10/9/7"
+    assert (records.kind_name(records.PANIC), records.kind_name(5)) == ("panic", "5")
+
+
+def test_the_external_aad_is_that_of_the_specification() -> None:
+    expected = cbor2.dumps(["bondmate record 1", DEVICE, SESSION], canonical=True)
+    assert records.external_aad(DEVICE, SESSION) == expected
+
+
+def test_a_record_and_its_payload_validate_against_the_cddl() -> None:
+    tagged = twin.sign(payload(extra=({"new": 1},)), ["x"], KEY)
+    validate_record(tagged)
+    validate_record_payload(cose.parse(tagged).payload)
+    with pytest.raises(ValidationError):
+        validate_record_payload(payload((2, 0)))

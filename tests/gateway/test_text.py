@@ -1,0 +1,117 @@
+from typing import Any
+
+from bondmate_sim.gateway import text
+
+FIX: dict[str, Any] = {
+    "time": "2026-11-20T15:00:00.120Z",
+    "lat": 38.722252,
+    "lon": -9.139337,
+    "accuracy_m": 3.1,
+    "age_s": 0.4,
+    "coarse": False,
+    "suspect": [],
+}
+ALERT: dict[str, Any] = {
+    "alert_id": "BM-7f3a09c1/0012-5be2aa10/alert/1",
+    "device": "BM-7f3a09c1",
+    "kind": "panic",
+    "state": "delivered",
+    "raised_at": "2026-11-20T15:00:00.120Z",
+    "received_at": "2026-11-20T15:00:01.000Z",
+    "cancelled_at": None,
+    "bearer": "ip",
+    "fix": FIX,
+    "positions": 1,
+    "verdict": "held",
+    "why": None,
+    "chain": "whole",
+    "store_lost": False,
+    "forks": [],
+}
+DEVICE: dict[str, Any] = {
+    "device": "BM-7f3a09c1",
+    "enrolled_at": "2026-11-20T09:00:00.000Z",
+    "last_seen_at": None,
+    "sessions": [],
+    "revoked": False,
+    "revoked_at": None,
+    "forks": [],
+    "attempts": [],
+}
+
+
+def test_an_alert_reads_from_what_to_where() -> None:
+    where = "geo:38.7222520,-9.1393370;u=3.1 (within 3.1 m, taken 2026-11-20 15:00:00 UTC, 0.4 s before it was sent)"
+    assert text.alerts([ALERT]).splitlines() == [
+        "PANIC  BM-7f3a09c1/0012-5be2aa10/alert/1",
+        "  raised    2026-11-20 15:00:00 UTC by the device's clock",
+        "  received  2026-11-20 15:00:01 UTC over ip",
+        f"  where     {where}",
+        "  state     delivered; 1 position followed",
+    ]
+
+
+def test_what_is_unknown_is_said_so() -> None:
+    shown = text.alerts([ALERT | {"raised_at": None, "fix": None}])
+    assert "raised    unknown\n" in shown
+    assert "where     unknown" in shown
+    assert "geo:" not in shown
+    assert ";u=" not in text.alerts([ALERT | {"fix": FIX | {"accuracy_m": None}}])
+
+
+def test_warnings_are_words() -> None:
+    shown = text.alerts(
+        [
+            ALERT
+            | {
+                "kind": None,
+                "verdict": "unreadable",
+                "why": "version 2 is not known here",
+                "chain": "broken",
+                "store_lost": True,
+                "forks": [{}],
+                "fix": FIX | {"suspect": ["jump", "frozen"]},
+            }
+        ]
+    )
+    warnings = [line.split("WARNING   ")[1] for line in shown.splitlines() if "WARNING" in line]
+    assert len(warnings) == 5
+    for words in (
+        "version 2 is not known here",
+        "BROKEN CHAIN",
+        "lost its store",
+        "FORK: 1 other record",
+        "jump, frozen",
+    ):
+        assert sum(words in warning for warning in warnings) == 1
+    assert "WARNING" not in text.alerts([ALERT])
+
+
+def test_a_cancelled_alert_says_so_and_an_unreadable_one_has_no_kind() -> None:
+    cancelled = text.alerts([ALERT | {"state": "cancelled", "cancelled_at": "2026-11-20T15:01:00.000Z"}])
+    assert "CANCELLED by the officer, received 2026-11-20 15:01:00 UTC" in cancelled
+    assert text.alerts([ALERT | {"kind": None, "alert_id": None}]).startswith("UNREADABLE  a record of BM-7f3a09c1")
+
+
+def test_two_alerts_are_two_blocks_and_none_is_said() -> None:
+    assert text.alerts([ALERT, ALERT]).count("\n\n") == 1
+    assert text.alerts([]) == "no alerts"
+
+
+def test_devices_are_lines() -> None:
+    assert text.devices([DEVICE]) == (
+        "BM-7f3a09c1  active  enrolled 2026-11-20 09:00:00 UTC  last seen unknown  session none"
+    )
+    revoked = DEVICE | {
+        "revoked": True,
+        "revoked_at": "2026-11-20T10:00:00.000Z",
+        "sessions": ["0011-00000000", "0012-5be2aa10"],
+        "forks": ["BM-7f3a09c1/0012-5be2aa10/alert/1"],
+        "attempts": [{"received_at": "2026-11-20T11:00:00.000Z"}],
+    }
+    lines = text.devices([revoked]).splitlines()
+    assert "REVOKED 2026-11-20 10:00:00 UTC" in lines[0]
+    assert lines[0].endswith("session 0012-5be2aa10")
+    assert lines[1] == "  FORK: more than one record under BM-7f3a09c1/0012-5be2aa10/alert/1"
+    assert lines[2] == "  ATTEMPTS since it was revoked: 1, the last 2026-11-20 11:00:00 UTC"
+    assert text.devices([]).startswith("no devices are enrolled")
