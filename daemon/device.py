@@ -234,12 +234,12 @@ class Device:
 
     async def _transmit(self, order: Transmit) -> None:
         record = order.record
-        channel_session = self._parts.recorder.session
-        beside = None if record.id.session == channel_session else record.id.session
+        bearer = self._bearers[order.bearer]
+        beside = None if record.id.session == bearer.session else record.id.session
         submission = wire.encode_submission(record.data, beside=beside)
         try:
             async with asyncio.timeout_at(order.deadline_s):
-                answer = await self._bearers[order.bearer].send(submission, urgent=order.channel is Channel.ALERT)
+                answer = await bearer.send(submission, urgent=order.channel is Channel.ALERT)
             self.take_receipt(answer)
             why = "the gateway's receipt did not name this record"
         except TimeoutError:

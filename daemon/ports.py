@@ -5,7 +5,7 @@ Adapters implement them; the device knows nothing else of its adapters.
 
 from typing import Protocol
 
-from bondmate.records import Fix, History, SignedRecord, StoredRecord
+from bondmate.records import Fix, History, SessionId, SignedRecord, StoredRecord
 
 
 class Outbox(Protocol):
@@ -33,6 +33,10 @@ class Bearer(Protocol):
     @property
     def name(self) -> str:
         """The bearer's name: ip, lte or sms."""
+
+    @property
+    def session(self) -> SessionId:
+        """The session that its channel runs in; records of any other carry theirs beside them."""
 
     @property
     def why_not(self) -> str | None:

@@ -22,6 +22,12 @@ from bondmate.transport.oscore import SessionContext
 
 log = logging.getLogger(__name__)
 
+UNAUTHORIZED_LIMIT = 3
+"""So many plain 4.01 in a row, from whomever, and the start counter moves ahead."""
+FIRST_AHEAD = 64
+LARGEST_AHEAD = 4096
+"""Half of the counter's space is 32,768: steps up to this cannot jump over what the gateway accepts."""
+
 
 class Tuning(TransportTuning):  # type: ignore[misc]  # untyped
     """Gives up after 14 to 21 s, where the defaults take 45 to 93 s: a fresh try is worth more than an old one."""
@@ -55,13 +61,20 @@ class CoapBearer:
 
     name = "ip"
 
-    def __init__(self, keys: ChannelKeys, session: SessionId, address: Address) -> None:
-        self._security = SessionContext(keys, session)
-        self._site = resource.Site()
-        self._urgent = _Socket(self._security, self._site, address)
-        self._routine = _Socket(self._security, self._site, address)
+    def __init__(
+        self, keys: ChannelKeys, session: SessionId, address: Address, renew: Callable[[int], SessionId]
+    ) -> None:
+        """`renew(ahead)` draws a session whose counter is so far ahead; it may take time, and runs in a thread."""
+        self.session = session
         self.why_not: str | None = "nothing sent yet"
         self.last_success_s: float | None = None
+        self._keys = keys
+        self._address = address
+        self._renew_session = renew
+        self._unauthorized = 0
+        self._ahead = FIRST_AHEAD
+        self._site = resource.Site()
+        self._open()
 
     def listen(self, take_receipt: Callable[[bytes], None]) -> None:
         """Give each receipt that comes to `/c` to `take_receipt`, which raises RemoteError for a false one."""
@@ -72,21 +85,41 @@ class CoapBearer:
         socket = self._urgent if urgent else self._routine
         try:
             payload = await self._exchange(socket, submission)
+        except UnauthorizedError as failure:
+            self.why_not = str(failure)
+            self._unauthorized += 1
+            if self._unauthorized % UNAUTHORIZED_LIMIT == 0:
+                await self._renew()
+            raise
         except LinkError as failure:
             self.why_not = str(failure)
             raise
-        except BaseException:
+        except asyncio.CancelledError:
             # the deadline: aiocoap would hold the next message back until this exchange gave up
             self.why_not = "no answer"
             await socket.close()
             raise
         self.why_not, self.last_success_s = None, monotonic()
+        self._unauthorized, self._ahead = 0, FIRST_AHEAD
         return payload
 
     async def close(self) -> None:
         """Close both sockets."""
         await self._urgent.close()
         await self._routine.close()
+
+    def _open(self) -> None:
+        self._security = SessionContext(self._keys, self.session)
+        self._urgent = _Socket(self._security, self._site, self._address)
+        self._routine = _Socket(self._security, self._site, self._address)
+
+    async def _renew(self) -> None:
+        """Go on in a session whose start counter is ahead: after a restored card ours is behind what the gateway saw."""
+        self.session = await asyncio.to_thread(self._renew_session, self._ahead)
+        log.warning("refused %d times: going on over ip in session %s", self._unauthorized, self.session)
+        self._ahead = min(self._ahead * 2, LARGEST_AHEAD)
+        await self.close()
+        self._open()
 
     async def _exchange(self, socket: "_Socket", submission: bytes) -> bytes:
         endpoint = await socket.open()

@@ -1,0 +1,172 @@
+"""`bondmate-sim`: the command line of the simulator. It parses, calls one part, and turns errors into exit codes.
+
+0 done; 1 it failed, and standard error says what; 2 usage; 3 no board at that socket.
+"""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bondmate_sim import nmea_log, pins, walk
+from bondmate_sim.board import MAX_HOLD_S, run_board
+from bondmate_sim.console import complain, complain_with_log
+from bondmate_sim.demo import run_demo
+from bondmate_sim.errors import BoardUnreachableError, SimulatorError
+from bondmate_sim.gnss import LogSky, RouteSky, play
+from bondmate_sim.lines import PINS
+from bondmate_sim.network import Weather, run_relay
+from bondmate_sim.process import ProcessError
+from bondmate_sim.up import run_up
+
+DONE, FAILED, UNREACHABLE = 0, 1, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Wrong usage raises SystemExit(2), as argparse does."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = _parser().parse_args([_shield(argument) for argument in arguments])
+    try:
+        return _run(options)
+    except BoardUnreachableError as error:
+        complain(f"bondmate-sim: {error}")
+        return UNREACHABLE
+    except ProcessError as error:
+        complain_with_log(f"bondmate-sim: {error}", error.log)
+        return FAILED
+    except SimulatorError as error:
+        complain(f"bondmate-sim: {error}")
+        return FAILED
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def _shield(argument: str) -> str:
+    # argparse takes a southern latitude for an option; a word with a blank in it never is one.
+    return f" {argument}" if re.match(r"-\d[^ ]*,", argument) else argument
+
+
+def _run(options: argparse.Namespace) -> int:
+    match options.command:
+        case "board":
+            asyncio.run(
+                run_board(options.socket, bounce_s=options.bounce_ms / 1000, seed=options.seed, log=options.log)
+            )
+        case "press":
+            pins.press(options.socket, pin=options.pin, hold_s=options.hold)
+        case "pins":
+            pins.show(options.socket, as_json=options.json, watch=options.watch)
+        case "gnss":
+            asyncio.run(play(_sky(options), link=options.link, chunk=options.chunk))
+        case "network":
+            weather = Weather(options.loss, options.duplicate, options.delay_ms, options.rebind_every, options.seed)
+            asyncio.run(run_relay(options.listen, options.upstream, weather, options.tap))
+        case "demo":
+            return run_demo(nmea=options.nmea, keep=options.keep, as_json=options.json)
+        case "up":
+            return run_up(nmea=options.nmea, keep=options.keep)
+        case _:
+            raise AssertionError(options.command)
+    return DONE
+
+
+def _sky(options: argparse.Namespace) -> LogSky | RouteSky:
+    if options.route is not None:
+        return RouteSky(tuple(options.route))
+    return LogSky(nmea_log.read(options.nmea), options.speed, options.loop)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bondmate-sim", description="The world around a BondMate device, simulated.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    board = commands.add_parser("board", help="the pins of a board, on a Unix socket")
+    board.add_argument("--socket", type=Path, required=True, metavar="PATH", help="where it listens")
+    board.add_argument("--log", type=Path, metavar="FILE", help="append every edge as a JSON line")
+    board.add_argument("--bounce-ms", type=_number(0, 100), default=0.0, metavar="N", help="contacts chatter so long")
+    board.add_argument("--seed", type=int, metavar="N", help="repeat the same chatter")
+
+    press = commands.add_parser("press", help="press a button and hold it")
+    press.add_argument("--socket", type=Path, required=True, metavar="PATH", help="of the board")
+    press.add_argument("--pin", type=int, choices=PINS, required=True, metavar="N", help="BCM number")
+    press.add_argument("--hold", type=_number(0.001, MAX_HOLD_S), required=True, metavar="S", help="seconds")
+
+    show = commands.add_parser("pins", help="the levels of the pins")
+    show.add_argument("--socket", type=Path, required=True, metavar="PATH", help="of the board")
+    show.add_argument("--watch", action="store_true", help="print each edge until Ctrl-C")
+    show.add_argument("--json", action="store_true", help="for machines")
+
+    gnss = commands.add_parser("gnss", help="a GNSS receiver on a pseudo-terminal")
+    sky = gnss.add_mutually_exclusive_group(required=True)
+    sky.add_argument("--nmea", type=Path, metavar="FILE", help="play a recorded log in its own rhythm")
+    sky.add_argument("--route", type=_point, nargs="+", metavar="LAT,LON", help="walk there and back, at 1.4 m/s")
+    gnss.add_argument(
+        "--speed", type=_number(0.01, 10_000), default=1.0, metavar="N", help="play a log so many times as fast"
+    )
+    gnss.add_argument("--loop", action="store_true", help="play a log again and again")
+    gnss.add_argument("--link", type=Path, metavar="PATH", help="symbolic link to the port")
+    gnss.add_argument(
+        "--chunk", choices=("whole", "byte"), default="whole", help="sentences at once, or octet by octet"
+    )
+
+    network = commands.add_parser("network", help="a UDP relay between device and gateway")
+    network.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT", help="port 0: a free one")
+    network.add_argument("--upstream", type=_address, required=True, metavar="HOST:PORT", help="the gateway")
+    network.add_argument("--tap", type=Path, metavar="FILE", help="append every datagram as a JSON line")
+    network.add_argument(
+        "--loss", type=_number(0, 1), default=0.0, metavar="P", help="probability of losing a datagram"
+    )
+    network.add_argument(
+        "--duplicate", type=_number(0, 1), default=0.0, metavar="P", help="probability of sending it twice"
+    )
+    network.add_argument("--delay-ms", type=_number(0, 60_000), default=0.0, metavar="N", help="in each direction")
+    network.add_argument("--rebind-every", type=_count, metavar="N", help="a new port upstream after N datagrams")
+    network.add_argument("--seed", type=int, metavar="N", help="repeat the same luck")
+
+    demo = commands.add_parser("demo", help="one alert from the finger to the dispatcher")
+    demo.add_argument("--json", action="store_true", help="for machines")
+    up = commands.add_parser("up", help="the demo's world, until Ctrl-C")
+    for command in (demo, up):
+        command.add_argument("--nmea", type=_file, metavar="FILE", help="the sky is this recorded log")
+        command.add_argument("--keep", type=Path, metavar="DIR", help="make the world there, and let it stay")
+    return parser
+
+
+def _number(least: float, most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least:g} and {most:g}")
+        return value
+
+    return number
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _point(text: str) -> walk.Point:
+    try:
+        return walk.parse_point(text.strip())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host, int(port)
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text!r}")
+    return path

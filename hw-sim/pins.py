@@ -1,0 +1,45 @@
+"""The two hands at a board: press a button, look at the pins. They speak to a running board and print."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from bondmate_sim.board_client import BoardClient
+from bondmate_sim.console import say
+from bondmate_sim.errors import BoardUnreachableError
+
+
+def press(socket: Path, *, pin: int, hold_s: float) -> None:
+    """Press and hold; returns after the release. Raises BoardUnreachableError, SimulatorError."""
+    with BoardClient(socket) as board:
+        hold = board.hold(pin, hold_s)
+    say(f"pin {pin} was held for {(hold.released_ns - hold.pressed_ns) / 1e9:.3f} s")
+
+
+def show(socket: Path, *, as_json: bool, watch: bool) -> None:
+    """Print the pins that somebody uses (as JSON: all), and with `watch` each edge until Ctrl-C.
+
+    Raises BoardUnreachableError also when the board goes away while it is watched.
+    """
+    with BoardClient(socket) as board:
+        pins = board.request("watch", pin=None)["pins"] if watch else board.request("pins")["pins"]
+        say(json.dumps({"pins": pins}) if as_json else _table(pins))
+        if not watch:
+            return
+        for edge in board.edges():
+            if as_json:
+                say(json.dumps({"edge": dataclasses.asdict(edge)}))
+            else:
+                say(f"{edge.utc}  pin {edge.pin:>2}  {'high' if edge.level else 'low'}")
+    raise BoardUnreachableError(f"the board at {socket} went away; start it again")
+
+
+def _table(pins: list[dict[str, Any]]) -> str:
+    rows = [
+        f"pin {one['pin']:>2}  {one['function']:<6}  {'high' if one['level'] else 'low':<4}  pull {one['pull']}"
+        + ("" if one["driven"] is None else "  driven from outside")
+        for one in pins
+        if one["claimed"] or one["driven"] is not None
+    ]
+    return "\n".join(rows) if rows else "no pin is in use: the device is not running"

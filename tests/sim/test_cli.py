@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+
+from bondmate_sim.cli import _parser, _shield, main
+from bondmate_sim.walk import Point
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["board"],
+        ["board", "--socket", "x", "--bounce-ms", "-1"],
+        ["press", "--socket", "x", "--pin", "28", "--hold", "1"],
+        ["press", "--socket", "x", "--pin", "17", "--hold", "0"],
+        ["press", "--socket", "x", "--pin", "17", "--hold", "nan"],
+        ["gnss"],
+        ["gnss", "--route", "north"],
+        ["gnss", "--nmea", "x", "--route", "1,2"],
+        ["gnss", "--nmea", "x", "--speed", "0"],
+        ["network", "--listen", "here", "--upstream", "127.0.0.1:1"],
+        ["network", "--listen", "127.0.0.1:70000", "--upstream", "127.0.0.1:1"],
+        ["network", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--loss", "1.1"],
+        ["network", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--rebind-every", "0"],
+        ["demo", "--nmea", "no-such-file.log"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: bondmate-sim")
+
+
+def test_southern_and_western_points_are_no_options() -> None:
+    words = ["gnss", "--route", "-33.9,-18.4", "38.7,-9.1", "-1,2", "--link", "x"]
+    options = _parser().parse_args([_shield(word) for word in words])
+    assert options.route == [Point(-33.9, -18.4), Point(38.7, -9.1), Point(-1, 2)]
+    assert options.link == Path("x")
+
+
+def test_a_failure_is_exit_code_1_and_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "empty.log"
+    log.write_bytes(b"")
+    assert main(["gnss", "--nmea", str(log)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"bondmate-sim: the log {log} has nothing to play: it is empty or all comments\n"

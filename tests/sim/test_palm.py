@@ -1,0 +1,45 @@
+import pytest
+
+from bondmate_sim.lines import Edge
+from bondmate_sim.palm import Felt, Pulse, felt, pulses
+
+MS = 1_000_000
+
+
+def motor(*levels_at_ms: tuple[int, int]) -> list[Edge]:
+    return [Edge(18, 1 if level else 0, at_ms * MS, "") for at_ms, level in levels_at_ms]
+
+
+def test_pulses_are_whole_rises_and_falls() -> None:
+    seen = pulses(motor((10, 0), (20, 1), (420, 0), (600, 1)))
+    assert seen == (Pulse(20 * MS, 400.0),), "a fall before any rise, and a pulse that is still on, do not count"
+
+
+def train(start_ms: int, lengths_ms: list[float], pause_ms: float = 100) -> list[Pulse]:
+    at_ms, made = float(start_ms), []
+    for length in lengths_ms:
+        made.append(Pulse(int(at_ms * MS), length))
+        at_ms += length + pause_ms
+    return made
+
+
+@pytest.mark.parametrize("stretch", [0.9, 1.0, 1.15])
+def test_each_promised_pattern_is_recognised(stretch: float) -> None:
+    def lengths(*nominal: int) -> list[float]:
+        return [length * stretch for length in nominal]
+
+    assert felt(train(0, lengths(400))) == (Felt("stored", 0),)
+    assert felt(train(5, lengths(120, 120))) == (Felt("delivered", 5 * MS),)
+    assert felt(train(0, lengths(80, 80, 80, 80, 80))) == (Felt("not stored", 0),)
+
+
+def test_patterns_follow_each_other() -> None:
+    both = felt(train(0, [400, 120, 120, 400]))
+    assert [one.pattern for one in both] == ["stored", "delivered", "stored"]
+
+
+def test_half_a_pattern_is_none() -> None:
+    assert felt(train(0, [120])) == ()
+    assert felt(train(0, [80, 80, 80, 80])) == ()
+    assert felt(train(0, [120, 400, 120]))[0].pattern == "stored"
+    assert len(felt(train(0, [120, 400, 120]))) == 1, "two halves around another pattern are not a whole"
