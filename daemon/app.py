@@ -121,7 +121,9 @@ async def _run(
     stack.callback(indicator.close)
 
     receiver = GnssReceiver(configuration.gnss.port, configuration.gnss.speed_baud)
-    bearer = CoapBearer(known.bearers["ip"], current, known.addresses[0], lambda ahead: session.draw(state_dir, ahead))
+    bearer = CoapBearer(
+        known.bearers["ip"], current, known.addresses[0], lambda: session.draw(state_dir, session.AHEAD)
+    )
     stack.push_async_callback(bearer.close)
     started_s = asyncio.get_running_loop().time()
     device = Device(

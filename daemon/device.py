@@ -172,6 +172,8 @@ class Device:
                 text = f"{record.id} was refused by the gateway, reason {entry.reason}"
                 self._report("refused", text, "ask the control room whether this device was revoked")
                 self._parts.delivery.remove(record.digest)
+                if record.kind in ALERT_KINDS:
+                    self._play(Pattern.NO_WAY_OUT)
                 continue
             if entry.verdict is wire.Verdict.HELD_UNREADABLE:
                 text = f"{record.id} is held by the gateway, which could not read it"
@@ -194,7 +196,7 @@ class Device:
         else:
             self._store_failed(error)
             if record.kind in ALERT_KINDS:
-                self._play(Pattern.COULD_NOT_STORE)
+                self._play(Pattern.NO_WAY_OUT)
             if not done:
                 commit.add_done_callback(lambda late: self._ended_late(record, late))
         self._parts.delivery.submit(record, self._now(), stored=error is None)

@@ -13,6 +13,9 @@ from bondmate.records import SessionId
 log = logging.getLogger(__name__)
 
 COUNTER_FILE = "start-counter"
+AHEAD = 4096
+"""How far the counter moves on when the gateway refuses us again and again: further than a restored card can be
+behind, in an eighth of what the gateway takes for "ahead" (RFC 1982: half of all 65,536)."""
 _MODULUS = 1 << 16
 
 

@@ -4,11 +4,12 @@ Reads the device and asks it to act; holds no state of its own. The socket's mod
 """
 
 import asyncio
-import json
+import socket
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bondmate import __version__
 from bondmate.core.delivery import Waiting
@@ -19,9 +20,20 @@ from bondmate.records import ALERT_KINDS, Stream, unix_ms, utc_text
 SOCKET_FILE = "api.sock"
 MAX_BODY_OCTETS = 4096
 _SOCKET_MODE = 0o660
+_SHUTDOWN_S = 1.0
+"""A client that never finishes its request must not hold up the end of the daemon."""
 _STREAMS = (Stream.ALERT, Stream.STATE, Stream.POSITION, Stream.PRESENCE, Stream.HEALTH, Stream.REPORT)
 _DEGRADING = ("store", "configuration")
 """Faults that touch the way of an alert."""
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Also what aiohttp refuses by itself (no such path, too large) is `{"error": …}`."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        return _problem(refusal.status, refusal.text or refusal.reason)
 
 
 class Api:
@@ -29,7 +41,7 @@ class Api:
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self.app = web.Application(client_max_size=MAX_BODY_OCTETS)
+        self.app = web.Application(client_max_size=MAX_BODY_OCTETS, middlewares=[_errors_as_json])
         self.app.add_routes(
             [
                 web.get("/status", self.status),
@@ -118,14 +130,18 @@ async def serve(device: Device, runtime_dir: Path) -> None:
     """Serve the API on `runtime_dir/api.sock` until cancelled."""
     path = runtime_dir / SOCKET_FILE
     path.unlink(missing_ok=True)
-    runner = web.AppRunner(Api(device).app, access_log=None)
+    runner = web.AppRunner(Api(device).app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
-    try:
-        await web.UnixSite(runner, str(path)).start()
-        path.chmod(_SOCKET_MODE)
-        await asyncio.get_running_loop().create_future()
-    finally:
-        await runner.cleanup()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        try:
+            listener.bind(str(path))
+            # before it listens: until then nobody gets in, whatever the umask
+            path.chmod(_SOCKET_MODE)
+            await web.SockSite(runner, listener).start()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await runner.cleanup()
+            path.unlink(missing_ok=True)
 
 
 async def _json_body(request: web.Request) -> dict[str, Any]:
@@ -133,10 +149,10 @@ async def _json_body(request: web.Request) -> dict[str, Any]:
         return {}
     try:
         body = await request.json()
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise web.HTTPBadRequest(text=json.dumps({"error": f"the body is not JSON: {error}"})) from error
+    except (ValueError, LookupError, RecursionError) as error:  # LookupError: a charset that nobody knows
+        raise web.HTTPBadRequest(text=f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise web.HTTPBadRequest(text=json.dumps({"error": "the body is not a JSON object"}))
+        raise web.HTTPBadRequest(text="the body is not a JSON object")
     return body
 
 

@@ -3,9 +3,11 @@
 A pattern always plays to its end, and none is played over another: in the palm a mixture means nothing.
 """
 
+from bisect import bisect
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 PAUSE_S = 0.4
 """Between two patterns, so that they are felt as two."""
@@ -14,19 +16,22 @@ MAX_WAITING = 8
 
 
 class Pattern(Enum):
-    """The vibrations, as (on, off, on, …) in seconds; told apart by number and length of pulses."""
+    """The vibrations, as (on, off, on, …) in seconds; told apart by number and length of pulses.
+
+    NO_WAY_OUT: the alert could not be stored (it is sent all the same), or the gateway refused it: do not rely on it.
+    """
 
     STORED = (0.4,)
     DELIVERED = (0.12, 0.12, 0.12)
-    COULD_NOT_STORE = (0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08)
+    NO_WAY_OUT = (0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08)
 
 
 @dataclass(frozen=True, slots=True)
-class Playing:
-    """The motor's state and since when the running pattern plays."""
+class _Playing:
+    """The pattern that plays: when the motor turns off, on, … off, and when the next pattern may begin."""
 
-    pattern: Pattern
-    began_s: float
+    edges_s: tuple[float, ...]
+    ends_s: float
 
 
 class FeedbackPlayer:
@@ -34,7 +39,7 @@ class FeedbackPlayer:
 
     def __init__(self) -> None:
         self._waiting: deque[Pattern] = deque(maxlen=MAX_WAITING)
-        self._playing: Playing | None = None
+        self._playing: _Playing | None = None
 
     def play(self, pattern: Pattern, now: float) -> None:
         """Play a pattern now, or behind those that wait."""
@@ -44,36 +49,19 @@ class FeedbackPlayer:
     def level(self, now: float) -> bool:
         """Whether the motor runs at `now`."""
         self._advance(now)
-        if self._playing is None:
-            return False
-        elapsed = now - self._playing.began_s
-        on = True
-        for length in self._playing.pattern.value:
-            if elapsed < length:
-                return on
-            elapsed -= length
-            on = not on
-        return False
+        return self._playing is not None and bisect(self._playing.edges_s, now) % 2 == 0
 
     def next_due(self, now: float) -> float | None:
         """When `level` changes next; None when nothing plays."""
         self._advance(now)
         if self._playing is None:
             return None
-        edge: float = self._playing.began_s
-        for length in self._playing.pattern.value:
-            edge += length
-            if edge > now:
-                return edge
-        return edge + PAUSE_S
+        passed = bisect(self._playing.edges_s, now)
+        return (*self._playing.edges_s, self._playing.ends_s)[passed]
 
     def _advance(self, now: float) -> None:
-        while True:
-            if self._playing is not None:
-                ends = self._playing.began_s + sum(self._playing.pattern.value) + PAUSE_S
-                if now < ends:
-                    return
-                self._playing = None
-            if not self._waiting:
-                return
-            self._playing = Playing(self._waiting.popleft(), now)
+        if self._playing is not None and now >= self._playing.ends_s:
+            self._playing = None
+        if self._playing is None and self._waiting:
+            _, *edges_s = accumulate(self._waiting.popleft().value, initial=now)
+            self._playing = _Playing(tuple(edges_s), edges_s[-1] + PAUSE_S)

@@ -24,9 +24,6 @@ log = logging.getLogger(__name__)
 
 UNAUTHORIZED_LIMIT = 3
 """So many plain 4.01 in a row, from whomever, and the start counter moves ahead."""
-FIRST_AHEAD = 64
-LARGEST_AHEAD = 4096
-"""Half of the counter's space is 32,768: steps up to this cannot jump over what the gateway accepts."""
 
 
 class Tuning(TransportTuning):  # type: ignore[misc]  # untyped
@@ -61,10 +58,8 @@ class CoapBearer:
 
     name = "ip"
 
-    def __init__(
-        self, keys: ChannelKeys, session: SessionId, address: Address, renew: Callable[[int], SessionId]
-    ) -> None:
-        """`renew(ahead)` draws a session whose counter is so far ahead; it may take time, and runs in a thread."""
+    def __init__(self, keys: ChannelKeys, session: SessionId, address: Address, renew: Callable[[], SessionId]) -> None:
+        """`renew` draws a session whose counter is far ahead; it may take its time, and runs in a thread."""
         self.session = session
         self.why_not: str | None = "nothing sent yet"
         self.last_success_s: float | None = None
@@ -72,7 +67,6 @@ class CoapBearer:
         self._address = address
         self._renew_session = renew
         self._unauthorized = 0
-        self._ahead = FIRST_AHEAD
         self._site = resource.Site()
         self._open()
 
@@ -100,7 +94,7 @@ class CoapBearer:
             await socket.close()
             raise
         self.why_not, self.last_success_s = None, monotonic()
-        self._unauthorized, self._ahead = 0, FIRST_AHEAD
+        self._unauthorized = 0
         return payload
 
     async def close(self) -> None:
@@ -114,10 +108,9 @@ class CoapBearer:
         self._routine = _Socket(self._security, self._site, self._address)
 
     async def _renew(self) -> None:
-        """Go on in a session whose start counter is ahead: after a restored card ours is behind what the gateway saw."""
-        self.session = await asyncio.to_thread(self._renew_session, self._ahead)
+        """Go on in a session that is ahead: after a restored card our counter is behind what the gateway saw."""
+        self.session = await asyncio.to_thread(self._renew_session)
         log.warning("refused %d times: going on over ip in session %s", self._unauthorized, self.session)
-        self._ahead = min(self._ahead * 2, LARGEST_AHEAD)
         await self.close()
         self._open()
 

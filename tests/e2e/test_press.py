@@ -1,0 +1,152 @@
+"""What an officer meets: no fix, a broken card, a button held at start, a slip of the finger, a bad configuration."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bondmate_sim.board_client import BoardClient
+from bondmate_sim.palm import Pattern, felt, pulses
+from bondmate_sim.process import Process, wait_until
+from bondmate_sim.world import BUTTON_PIN, VIBRATION_PIN, World
+from tests.e2e.conftest import HOLD_S, alerts, press, wait_for_alerts, wait_for_state
+
+BONDMATED = Path(sys.executable).with_name("bondmated")
+
+
+def prepared(make_world: Callable[..., World]) -> World:
+    """A world in which everything but receiver and daemon runs."""
+    world = make_world()
+    world.start_gateway()
+    world.start_network()
+    world.enrol()
+    world.start_board()
+    return world
+
+
+def patterns(world: World, number: int) -> list[Pattern]:
+    """The patterns felt so far, as soon as there are so many."""
+
+    def look() -> list[Pattern] | None:
+        seen = [one.pattern for one in felt(pulses(world.edges(VIBRATION_PIN)))]
+        return seen if len(seen) >= number else None
+
+    return wait_until(look, 10, f"{number} patterns")
+
+
+def test_an_alert_without_a_fix_goes_at_once_and_a_position_follows(make_world: Callable[..., World]) -> None:
+    world = prepared(make_world)
+    world.start_daemon()
+    press(world)
+    wait_for_state(world, "delivered")
+    [alert] = alerts(world)
+    assert alert["fix"] is None
+    assert alert["positions"] == 0
+    world.start_receiver()
+
+    def located() -> dict[str, object] | None:
+        [now] = alerts(world)
+        return now if now["positions"] else None
+
+    alert = wait_until(located, 15, "a position behind the alert")
+    fix = alert["fix"]
+    assert isinstance(fix, dict)
+    assert abs(fix["lat"] - 38.722) < 0.01
+
+
+def test_a_tap_raises_nothing_and_one_hold_raises_one_alert(world: World) -> None:
+    world.press(HOLD_S / 4)
+    world.press(HOLD_S * 5)
+    wait_for_state(world, "delivered")
+    assert len(wait_for_alerts(world, 1)) == 1
+
+
+def test_a_button_that_is_down_at_start_counts_from_then(make_world: Callable[..., World]) -> None:
+    world = prepared(make_world)
+    world.start_receiver()
+    with BoardClient(world.board_socket) as board:
+        board.request("drive", pin=BUTTON_PIN, level=0)
+        world.start_daemon()
+        wait_for_alerts(world, 1)
+    assert len(alerts(world)) == 1
+
+
+def test_stored_and_delivered_are_felt_in_that_order(world: World) -> None:
+    press(world)
+    assert patterns(world, 2) == ["stored", "delivered"]
+
+
+def test_a_store_that_cannot_be_opened_is_felt_and_the_alert_goes_all_the_same(
+    make_world: Callable[..., World],
+) -> None:
+    world = prepared(make_world)
+    (world.directory / "state" / "outbox.db").mkdir()
+    world.start_receiver()
+    world.start_daemon()
+    press(world)
+    wait_for_alerts(world, 1)
+    assert patterns(world, 2) == ["not stored", "delivered"]
+    status = world.ctl("status")
+    assert status["store"] == {"ok": False}
+    assert "store" in [fault["code"] for fault in status["faults"]]
+    assert world.daemon.pid is not None
+
+
+def test_a_bad_configuration_never_takes_the_button_away(world: World) -> None:
+    world.config_file.write_text(world.config_file.read_text().replace("hold_s", "hold_seconds"))
+    world.daemon.stop()
+    world.start_daemon()
+    press(world)
+    wait_for_state(world, "delivered")
+    status = world.ctl("status")
+    [fault] = [fault for fault in status["faults"] if fault["code"] == "configuration"]
+    assert "hold_seconds" in fault["text"]
+
+
+def test_a_bad_configuration_is_refused_by_check_and_at_the_first_start(make_world: Callable[..., World]) -> None:
+    world = prepared(make_world)
+    good = world.config_file.read_text()
+    world.config_file.write_text(good.replace("button_pin = 17", 'button_pin = "left"').replace("9600", "1"))
+    for arguments in (["--check"], []):
+        done = subprocess.run(
+            [BONDMATED, "--config", world.config_file, *arguments], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 78
+        assert "gpio.button_pin: found 'left', allowed is a whole number from 0 to 63" in done.stderr
+        assert "gnss.speed_baud: found 1" in done.stderr
+        assert "Traceback" not in done.stderr
+    world.config_file.write_text(good)
+    good_again = subprocess.run([BONDMATED, "--config", world.config_file, "--check"], capture_output=True, check=False)
+    assert good_again.returncode == 0
+
+
+def test_the_daemon_ends_on_request_and_cleans_up(world: World) -> None:
+    assert world.daemon.stop() == 0
+    assert world.notify.notices("STOPPING")
+    assert not world.api_socket.exists()
+
+
+def test_a_cancelled_alert_is_shown_with_its_cancellation(world: World) -> None:
+    press(world)
+    wait_for_state(world, "delivered")
+    assert world.ctl("alert", "cancel")["state"] == "cancelled"
+    cancelled = wait_until(lambda: [one for one in alerts(world) if one["state"] == "cancelled"], 10, "cancelled")
+    assert len(cancelled) == 1
+    with pytest.raises(Exception, match="no alert is open"):
+        world.ctl("alert", "cancel")
+
+
+def test_the_watchdog_is_fed_as_often_as_asked(make_world: Callable[..., World]) -> None:
+    world = prepared(make_world)
+    world.start_receiver()
+    environment = {"BONDMATE_SIM_BOARD": str(world.board_socket), "NOTIFY_SOCKET": str(world.notify.path)}
+    world.daemon = Process(
+        "bondmated", world.daemon.command, world.daemon.log, environment | {"WATCHDOG_USEC": "400000"}
+    )
+    world.start_daemon()
+    wait_until(lambda: len(world.notify.notices("WATCHDOG")) >= 3 or None, 5, "the watchdog to be fed")
+    times = [notice.t_ns for notice in world.notify.notices("WATCHDOG")]
+    assert min(later - earlier for earlier, later in pairwise(times)) > 0.1e9, "fed by a timer, not in a busy loop"
