@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -38,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except SimulatorError as error:
         complain(f"bondmate-sim: {error}")
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read our output has left; without this, Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
         return FAILED

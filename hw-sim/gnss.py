@@ -19,8 +19,10 @@ Chunk = Literal["whole", "byte"]
 OCTET_S = 10 / 9600
 """One octet at 9,600 baud, 8N1."""
 WALK_EPOCH_S = 1.0
+SETTLE_S = 0.5
+"""The kernel moves what we wrote to where a reader finds it, and where it is counted, a moment later."""
 LAST_READ_S = 2.0
-"""How long the end of a log waits for a slow reader, before the line is unplugged."""
+"""How long the end of a log then waits for a slow reader, before the line is unplugged and the rest is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ async def _play_log(sky: LogSky, line: SerialEnd, chunk: Chunk, stop: asyncio.Ev
             if await wait_or_stop(stop, due - loop.time()):
                 return
             await _send(line, epoch.data, chunk, gap_s)
+    await wait_or_stop(stop, SETTLE_S)
     deadline = loop.time() + LAST_READ_S
     while line.unread() and loop.time() < deadline and not await wait_or_stop(stop, OCTET_S):
         pass

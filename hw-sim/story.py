@@ -8,10 +8,11 @@ nothing (demo.py).
 from collections.abc import Callable
 from typing import Any
 
+from bondmate_sim.commands import run
 from bondmate_sim.errors import SimulatorError
 from bondmate_sim.palm import Pattern, felt, pulses
 from bondmate_sim.process import Process, WaitedError, wait_until
-from bondmate_sim.world import UNREACHABLE, VIBRATION_PIN, CommandError, Datagram, World
+from bondmate_sim.world import VIBRATION_PIN, Datagram, World
 
 FIX_S = 12.0
 ARMED_S = 10.0
@@ -74,13 +75,7 @@ class Story:
 
     def _await_armed(self) -> str:
         def look() -> str | None:
-            try:
-                state: str = self._world.ctl("status")["state"]
-            except CommandError as error:
-                # The button is armed before the local API listens: a press comes first.
-                if error.code == UNREACHABLE:
-                    return None
-                raise
+            state: str = self._world.ctl("status")["state"]
             # A degraded device says so, but its button works.
             return state if state in ("armed", "degraded") else None
 
@@ -146,7 +141,7 @@ class Story:
             "external_aad_hex": alert["external_aad_hex"],
             "public_key_file": str(key_file),
         }
-        self.dispatcher_view = self._world.run_command("bondmate-gateway", "alerts", "--data", self._world.gateway_data)
+        self.dispatcher_view = run("bondmate-gateway", "alerts", "--data", self._world.gateway_data)
         return "the gateway checked its signature and shows it to the dispatcher"
 
     def _await_felt(self, pattern: Pattern, timeout_s: float) -> float:

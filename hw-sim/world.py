@@ -7,8 +7,6 @@ demo, by `up` and by end-to-end tests, which start, stop, kill and restart each 
 import json
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Any, Literal
 
 from bondmate_sim import nmea_log
 from bondmate_sim.board_client import BoardClient, Hold
+from bondmate_sim.commands import command_line, run, run_json
 from bondmate_sim.errors import SimulatorError
 from bondmate_sim.lines import Edge
 from bondmate_sim.notify import NotifySocket
@@ -25,22 +24,10 @@ from bondmate_sim.process import Process
 BUTTON_PIN, VIBRATION_PIN, LED_PIN = 17, 18, 27
 READY_S = 15.0
 """Each process is ready within a second on an idle machine; this long, and it will not be."""
-COMMAND_S = 15.0
-UNREACHABLE = 3
-"""The exit code of a client whose daemon does not answer."""
 LOG_PASS_S = 8.0
 """A recorded log is played so fast that all of it passes within this time."""
 LISBON = ("38.72225,-9.13934", "38.72401,-9.14021", "38.72520,-9.14175")
 """The default walk: in Lisbon, a short way up from Intendente."""
-
-
-class CommandError(SimulatorError):
-    """A command of the world failed; `code` is its exit code."""
-
-    def __init__(self, text: str, code: int) -> None:
-        """`text` has the command and what it said on standard error."""
-        super().__init__(text)
-        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +107,19 @@ class World:
         self.network = Process("network", [], self.logs / "network.log")
         self.board = Process(
             "board",
-            _program(
+            command_line(
                 "bondmate-sim", "board", "--socket", self.board_socket, "--log", self.edges_file, *self.settings.board
             ),
             self.logs / "board.log",
         )
         self.receiver = Process(
             "receiver",
-            _program("bondmate-sim", "gnss", "--link", self.receiver_link, *self.settings.receiver),
+            command_line("bondmate-sim", "gnss", "--link", self.receiver_link, *self.settings.receiver),
             self.logs / "receiver.log",
         )
         self.daemon = Process(
             "bondmated",
-            _program("bondmated", "--config", self.config_file),
+            command_line("bondmated", "--config", self.config_file),
             self.logs / "daemon.log",
             {"BONDMATE_SIM_BOARD": str(self.board_socket), "NOTIFY_SOCKET": str(self.notify.path)},
         )
@@ -165,7 +152,7 @@ class World:
 
     def start_gateway(self) -> None:
         """Start the gateway, or start it again; returns when it listens."""
-        self.gateway.command = _program(
+        self.gateway.command = command_line(
             "bondmate-gateway", "run", "--data", self.gateway_data, "--listen", f"127.0.0.1:{self.gateway_port}"
         )
         self.gateway.start()
@@ -174,7 +161,7 @@ class World:
 
     def start_network(self) -> None:
         """Start the relay, or start it again; returns when it listens."""
-        self.network.command = _program(
+        self.network.command = command_line(
             "bondmate-sim", "network", "--listen", f"127.0.0.1:{self.relay_port}",
             "--upstream", f"127.0.0.1:{self.gateway_port}", "--tap", self.tap_file, *self.settings.network,
         )  # fmt: skip
@@ -184,7 +171,7 @@ class World:
     def enrol(self) -> None:
         """Enrol one device at the gateway and give it its credentials and configuration."""
         out = self.directory / "enrolment"
-        self.run_command(
+        run(
             "bondmate-gateway", "enrol", "--count", "1", "--out", out,
             "--address", f"coap://127.0.0.1:{self.relay_port}", "--data", self.gateway_data,
         )  # fmt: skip
@@ -216,29 +203,13 @@ class World:
         self.daemon.wait_until(self._api_answers, READY_S, f"to listen on {self.api_socket}")
         return (ready[0].t_ns - since_ns) / 1e9
 
-    def run_command(self, program: str, *arguments: str | Path) -> str:
-        """Run a command of ours to its end; returns its standard output. Raises CommandError when it fails."""
-        command = _program(program, *arguments)
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_S, check=False)
-        except subprocess.TimeoutExpired:
-            raise CommandError(f"{' '.join(command)} did not end in {COMMAND_S:g} s", 1) from None
-        except OSError as error:
-            raise CommandError(f"cannot run {command[0]}: {error}", 1) from error
-        if done.returncode != 0:
-            said = done.stderr.strip() or done.stdout.strip() or "it said nothing"
-            raise CommandError(
-                f"{program} {arguments[0]} ended with exit code {done.returncode}: {said}", done.returncode
-            )
-        return done.stdout
-
     def ctl(self, *arguments: str) -> Any:
         """`bondmatectl … --json`, parsed. Raises CommandError."""
-        return self._run_json("bondmatectl", "--socket", self.api_socket, *arguments, "--json")
+        return run_json("bondmatectl", "--socket", self.api_socket, *arguments)
 
     def at_gateway(self, what: Literal["alerts", "devices"]) -> Any:
         """`bondmate-gateway alerts|devices --json`, parsed. Raises CommandError."""
-        return self._run_json("bondmate-gateway", what, "--json", "--data", self.gateway_data)
+        return run_json("bondmate-gateway", what, "--data", self.gateway_data)
 
     def press(self, hold_s: float) -> Hold:
         """Press the panic button for so long; returns after the release."""
@@ -260,13 +231,6 @@ class World:
     def _api_answers(self) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             return probe.connect_ex(str(self.api_socket)) == 0
-
-    def _run_json(self, program: str, *arguments: str | Path) -> Any:
-        printed = self.run_command(program, *arguments)
-        try:
-            return json.loads(printed)
-        except ValueError as error:
-            raise CommandError(f"{program} {' '.join(map(str, arguments))} printed no JSON: {error}", 1) from error
 
     def _config(self) -> str:
         # JSON strings are TOML strings as well, whatever a directory is called.
@@ -295,11 +259,6 @@ source = "{self.settings.clock_source}"
 [indicator]
 covert = false
 """
-
-
-def _program(name: str, *arguments: str | Path) -> list[str]:
-    """A command line with the installed program beside the interpreter that runs us."""
-    return [str(Path(sys.executable).with_name(name)), *map(str, arguments)]
 
 
 def _json_lines(file: Path) -> list[dict[str, Any]]:

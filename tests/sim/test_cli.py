@@ -1,9 +1,12 @@
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from bondmate_sim.cli import _parser, _shield, main
 from bondmate_sim.walk import Point
+from tests.sim.conftest import SIM
 
 
 @pytest.mark.parametrize(
@@ -50,3 +53,13 @@ def test_a_failure_is_exit_code_1_and_a_sentence(tmp_path: Path, capsys: pytest.
     out, err = capsys.readouterr()
     assert out == ""
     assert err == f"bondmate-sim: the log {log} has nothing to play: it is empty or all comments\n"
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback(board: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run(
+            [SIM, "pins", "--socket", board, "--json"], stdout=pipe, stderr=subprocess.PIPE, timeout=20, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -1,3 +1,4 @@
+import io
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,10 @@ def test_a_complaint_shows_the_end_of_its_log(tmp_path: Path, capsys: pytest.Cap
 def test_a_log_that_was_never_written_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     complain_with_log("it broke", tmp_path / "none.log")
     assert capsys.readouterr().err == f"it broke\nits log {tmp_path / 'none.log'} is empty\n"
+
+
+def test_a_terminal_that_lacks_a_letter_gets_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(octets, encoding="ascii"))
+    say("✓ stored")
+    assert octets.getvalue() == b"? stored\n"

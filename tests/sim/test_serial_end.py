@@ -5,6 +5,7 @@ import pytest
 import serial
 
 from bondmate_sim.errors import SimulatorError
+from bondmate_sim.process import wait_until
 from bondmate_sim.serial_end import SerialEnd
 
 
@@ -49,15 +50,27 @@ def test_a_directory_that_is_not_there_is_an_error_with_its_name(tmp_path: Path)
         SerialEnd(tmp_path / "nowhere" / "gnss")
 
 
-def test_nobody_reading_never_blocks_and_a_late_reader_gets_recent_octets() -> None:
+def test_nobody_reading_never_blocks() -> None:
     with SerialEnd(None) as line:
-        for number in range(2_000):  # far more than the kernel keeps
+        taken = sum(line.send(b"." * 100) for _ in range(2_000))
+    assert taken <= 200_000, "the rest is lost, and nobody waited for it"
+
+
+def test_a_late_reader_gets_recent_octets_only() -> None:
+    with SerialEnd(None) as line:
+        for number in range(100):  # more than twice what the line keeps
+            before = line.unread()
             line.send(b"%06d" % number + b"." * 94)
-        line.send(b"the end")
+            wait_for_other_count(line, before)
         fd = os.open(line.path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             late = os.read(fd, 65_536)
         finally:
             os.close(fd)
-    assert late.endswith(b"the end")
+    assert late.endswith(b"000099" + b"." * 94)
     assert b"000000" not in late, "what was sent to a closed port is lost, as on a wire"
+
+
+def wait_for_other_count(line: SerialEnd, before: int) -> None:
+    """The kernel moves octets to the reader's side a moment after they were written."""
+    wait_until(lambda: line.unread() != before, 5, "the octets to cross the line")

@@ -1,10 +1,12 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from bondmate_sim.service import interrupted_by_signals, stop_on_signals, wait_or_stop
+from bondmate_sim.errors import SimulatorError
+from bondmate_sim.service import appended_lines, interrupted_by_signals, stop_on_signals, wait_or_stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -35,3 +37,22 @@ def test_sigterm_interrupts_a_block_and_the_old_handler_returns() -> None:
     with pytest.raises(KeyboardInterrupt):
         be_stopped()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_lines_are_appended_and_there_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "edges.jsonl"
+    file.write_text("before\n")
+    with appended_lines(file) as lines:
+        assert lines is not None
+        lines.write("after\n")
+        assert file.read_text() == "before\nafter\n"
+    with appended_lines(None) as lines:
+        assert lines is None
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SimulatorError, match=r"cannot write to .*nowhere/tap: No such file"),
+        appended_lines(tmp_path / "nowhere" / "tap"),
+    ):
+        pass

@@ -10,7 +10,7 @@ import pytest
 
 from bondmate_sim.errors import SimulatorError
 from bondmate_sim.process import wait_until
-from bondmate_sim.world import BUTTON_PIN, VIBRATION_PIN, CommandError, Settings, World, settings_for
+from bondmate_sim.world import BUTTON_PIN, VIBRATION_PIN, Settings, World, settings_for
 
 
 @pytest.fixture
@@ -107,12 +107,6 @@ def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match=r"is not empty; remove it or name another"):
         World(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_a_command_that_fails_says_what_it_said(world: World) -> None:
-    with pytest.raises(CommandError, match=r"bondmate-sim pins ended with exit code 3: .*no board answers") as caught:
-        world.run_command("bondmate-sim", "pins", "--socket", world.board_socket)
-    assert caught.value.code == 3
 
 
 def test_a_log_is_played_fast_enough_but_never_slow(tmp_path: Path) -> None:
