@@ -19,6 +19,8 @@ class AlertState:
     delivered_at_ms: int | None = None
     is_delivered: bool = False
     cancelled: bool = False
+    located: bool = False
+    """Whether a position was recorded behind it."""
 
     @classmethod
     def restored(cls, records: list[StoredRecord]) -> Self | None:
@@ -33,6 +35,7 @@ class AlertState:
             delivered_at_ms=alert.delivered_at_ms,
             is_delivered=alert.delivered,
             cancelled=any(row.record.kind is Kind.CANCELLATION for row in later),
+            located=any(row.record.kind is Kind.POSITION for row in later),
         )
 
     def stored(self, now: float, utc_ms: int | None) -> None:

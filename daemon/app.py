@@ -8,22 +8,25 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import os
 import random
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bondmate import __version__, config, credentials, logs, session
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.device import Device, Parts, supervise
+from bondmate.drivers import pins
 from bondmate.drivers.button import PanicButton
 from bondmate.drivers.gnss import GnssReceiver
 from bondmate.drivers.indicator import PinIndicator
-from bondmate.drivers.pins import open_factory
-from bondmate.durable import replace_file
-from bondmate.errors import BondMateError, ConfigurationError, StoreError
+from bondmate.durable import lock_directory, replace_file
+from bondmate.errors import BondMateError, ConfigurationError, LocalError, StoreError
 from bondmate.faults import Faults
 from bondmate.notify import ServiceManager
 from bondmate.recorder import Recorder
@@ -36,6 +39,10 @@ log = logging.getLogger(__name__)
 EXIT_FAILED, EXIT_CONFIGURATION = 1, 78
 DEFAULT_CONFIG = Path("/etc/bondmate/device.toml")
 LAST_GOOD_FILE = "last-good.toml"
+LIVE_S = 1.0
+"""How often the button's pin is read, at least, to know that it can be."""
+END_S = 5.0
+"""An end takes no longer, whatever hangs: systemd waits for it before it starts the button again."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,139 +56,233 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="check configuration and credentials, and end")
     parser.add_argument("--version", action="version", version=f"bondmated {__version__}")
     arguments = parser.parse_args(argv)
-    faults = Faults()
+    if arguments.check:
+        return _check(arguments.config)
+    problems: list[str] = []
+    for path in (arguments.config, config.state_dir_of(arguments.config) / LAST_GOOD_FILE):
+        try:
+            setup = _read(path)
+            logs.start(setup.configuration.log.level)
+            return _run_to_the_end(setup, problems)
+        except (ConfigurationError, _NotArmedError) as error:
+            # one bad file never takes the button away: what worked last is tried next
+            problems += error.problems
+            for problem in error.problems:
+                print(f"bondmated: {problem}", file=sys.stderr)
+            if isinstance(error, _NotArmedError) and path != arguments.config:
+                return EXIT_FAILED
+    return EXIT_CONFIGURATION
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What a run starts from."""
+
+    path: Path
+    text: str
+    configuration: config.Configuration
+    known: credentials.Credentials
+
+
+class _NotArmedError(LocalError):
+    """The device could not be armed as it is configured."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _check(path: Path) -> int:
     try:
-        configuration = _configure(arguments.config, faults, last_good_too=not arguments.check)
-        known = credentials.load(configuration.device.credentials_dir)
-    except ConfigurationError as error:
-        for problem in error.problems:
+        setup = _read(path)
+        pins.find_factory(setup.configuration.gpio.factory)
+    except (ConfigurationError, LocalError) as error:
+        for problem in getattr(error, "problems", [str(error)]):
             print(f"bondmated: {problem}", file=sys.stderr)
         return EXIT_CONFIGURATION
-    if arguments.check:
-        print(f"{arguments.config}: good; this device is {known.device}")
-        return 0
-    logs.start(configuration.log.level)
+    print(f"{path}: good; this device is {setup.known.device}")
+    return 0
+
+
+def _read(path: Path) -> _Setup:
+    """The configuration and the credentials that it names. Raises ConfigurationError."""
+    configuration, text = config.load(path)
+    return _Setup(path, text, configuration, credentials.load(configuration.device.credentials_dir))
+
+
+def _run_to_the_end(setup: _Setup, problems: list[str]) -> int:
+    """Run the device; the exit code. `problems` are those of a better configuration that could not be used.
+
+    Raises _NotArmedError when it failed before it was armed.
+    """
+    run = _Run(setup, problems)
     try:
-        asyncio.run(_serve(configuration, known, faults))
-    except BondMateError as error:
-        log.critical("ended: %s", error)
+        asyncio.run(run.serve())
+    except (BondMateError, ExceptionGroup) as error:
+        texts = [str(cause) or type(cause).__name__ for cause in _causes(error)]
+        log.critical("ended: %s", "; ".join(texts), exc_info=not isinstance(error, BondMateError))
+        if not run.armed:
+            raise _NotArmedError([f"{setup.path}: {text}" for text in texts]) from error
         return EXIT_FAILED
     return 0
 
 
-def _configure(path: Path, faults: Faults, *, last_good_too: bool) -> config.Configuration:
-    """The configuration; for a bad file the last good one, and a fault. Raises ConfigurationError without either."""
-    try:
-        configuration, text = config.load(path)
-    except ConfigurationError as error:
-        # where the last good one lies is itself configured; a file too broken to say has it in the default place
-        last_good = config.state_dir_of(path) / LAST_GOOD_FILE
-        if not last_good_too or not last_good.exists():
-            raise
-        configuration, _ = config.load(last_good)
-        text = f"{'; '.join(error.problems)}. Running with the last good configuration, {last_good}"
-        faults.report("configuration", text, f"correct {path} and restart; bondmated --check shows every fault", None)
-        return configuration
-    if last_good_too:
-        with contextlib.suppress(OSError):  # a full or read-only disk: then the next bad file finds an older one
-            replace_file(configuration.device.state_dir / LAST_GOOD_FILE, text.encode())
-    return configuration
+def _causes(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for inner in error.exceptions for cause in _causes(inner)]
+    return [error]
 
 
-async def _serve(configuration: config.Configuration, known: credentials.Credentials, faults: Faults) -> None:
-    """Run the device until SIGTERM or SIGINT."""
-    loop = asyncio.get_running_loop()
-    async with contextlib.AsyncExitStack() as stack:
-        running = asyncio.ensure_future(_run(configuration, known, faults, stack))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, running.cancel)
-        try:
-            await running
-        except asyncio.CancelledError:
-            log.info("ended on request")
+class _Run:
+    """One run of the device in this process."""
 
+    def __init__(self, setup: _Setup, problems: list[str]) -> None:
+        self.armed = False
+        self._setup = setup
+        self._faults = Faults()
+        self._manager = ServiceManager()
+        open_to_others = credentials.exposed(setup.configuration.device.credentials_dir)
+        self._faults.report("credentials", open_to_others, "chmod it to 0600; enrol anew if somebody read it", None)
+        if problems:
+            text = f"{'; '.join(problems)}. Running with the last good configuration, {setup.path}"
+            self._faults.report(
+                "configuration", text, "correct the file and restart; bondmated --check shows all", None
+            )
 
-async def _run(
-    configuration: config.Configuration,
-    known: credentials.Credentials,
-    faults: Faults,
-    stack: contextlib.AsyncExitStack,
-) -> None:
-    manager = ServiceManager()
-    state_dir = configuration.device.state_dir
-    current = session.draw(state_dir)
-    outbox = SqliteOutbox(state_dir, known.device)
-    stack.push_async_callback(outbox.close)
-    history = await _open(outbox, current, configuration.store.deadline_s, faults)
+    async def serve(self) -> None:
+        """Run until SIGTERM or SIGINT. Raises what ended it otherwise."""
+        loop = asyncio.get_running_loop()
+        async with contextlib.AsyncExitStack() as stack:
+            running = asyncio.ensure_future(self._run(stack))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, running.cancel)
+            stack.callback(self._end_in_any_case)
+            try:
+                await running
+            except asyncio.CancelledError:
+                log.info("ended on request")
 
-    factory = open_factory(configuration.gpio.factory)
-    stack.callback(factory.close)
-    pins = configuration.gpio
-    indicator = PinIndicator(factory, pins.vibration_pin, pins.led_pin, covert=configuration.indicator.covert)
-    stack.callback(indicator.close)
+    async def _run(self, stack: contextlib.AsyncExitStack) -> None:
+        configuration, known, faults = self._setup.configuration, self._setup.known, self._faults
+        loop, deadline_s = asyncio.get_running_loop(), configuration.store.deadline_s
+        state_dir = configuration.device.state_dir
+        self._claim(state_dir, stack)
+        counter = session.StartCounter(state_dir)
+        with contextlib.suppress(TimeoutError):  # then it counts from 0, until the gateway has refused that
+            await asyncio.wait_for(asyncio.to_thread(counter.load), deadline_s)
+        current = counter.draw()
+        loop.run_in_executor(None, counter.persist)
 
-    receiver = GnssReceiver(configuration.gnss.port, configuration.gnss.speed_baud)
-    bearer = CoapBearer(
-        known.bearers["ip"], current, known.addresses[0], lambda: session.draw(state_dir, session.AHEAD)
-    )
-    stack.push_async_callback(bearer.close)
-    started_s = asyncio.get_running_loop().time()
-    device = Device(
-        Parts(
-            recorder=Recorder(known.device, current, known.signer, history, started_s),
-            outbox=outbox,
-            bearers=(bearer,),
-            locator=receiver,
-            indicator=indicator,
-            delivery=Delivery(DeliveryPolicy(), (bearer.name,), random.Random()),  # noqa: S311 - jitter, no secret
-            gateway_keys=known.gateway_keys,
-            hold_s=configuration.panic.hold_s,
-            store_deadline_s=configuration.store.deadline_s,
-            system_utc_ms=(lambda: time.time_ns() // 1_000_000) if configuration.clock.source == "system" else None,
-            faults=faults,
+        outbox = SqliteOutbox(state_dir, known.device)
+        stack.push_async_callback(_within, deadline_s, outbox.close)
+        history = await _history(outbox, current, deadline_s)
+
+        factory = pins.open_factory(configuration.gpio.factory)
+        stack.callback(factory.close)
+        gpio = configuration.gpio
+        indicator = PinIndicator(factory, gpio.vibration_pin, gpio.led_pin, covert=configuration.indicator.covert)
+        stack.callback(indicator.close)
+
+        def renew() -> SessionId:
+            ahead = counter.draw(session.AHEAD)
+            loop.run_in_executor(None, counter.persist)
+            return ahead
+
+        receiver = GnssReceiver(configuration.gnss.port, configuration.gnss.speed_baud)
+        bearer = CoapBearer(known.bearers["ip"], current, known.addresses, renew)
+        stack.push_async_callback(bearer.close)
+        device = Device(
+            Parts(
+                recorder=Recorder(known.device, current, known.signer, history, loop.time()),
+                outbox=outbox,
+                bearers=(bearer,),
+                locator=receiver,
+                indicator=indicator,
+                delivery=Delivery(DeliveryPolicy(), (bearer.name,), random.Random()),  # noqa: S311 - jitter, no secret
+                gateway_keys=known.gateway_keys,
+                hold_s=configuration.panic.hold_s,
+                store_deadline_s=deadline_s,
+                system_utc_ms=(lambda: time.time_ns() // 1_000_000) if configuration.clock.source == "system" else None,
+                faults=faults,
+            )
         )
-    )
+        bearer.listen(device.take_receipt)
 
-    bearer.listen(device.take_receipt)
+        async def serve_api() -> None:
+            # imported here and in a thread: aiohttp takes longer to import than all that a press needs
+            server = await asyncio.to_thread(importlib.import_module, "bondmate.api.server")
+            await server.serve(device, configuration.device.runtime_dir)
 
-    async def serve_api() -> None:
-        # imported here and in a thread: aiohttp takes longer to import than all that a press needs
-        server = await asyncio.to_thread(importlib.import_module, "bondmate.api.server")
-        await server.serve(device, configuration.device.runtime_dir)
+        async with asyncio.TaskGroup() as group:
+            stack.callback(self._manager.stopping)
 
-    def armed() -> None:
-        button = PanicButton(factory, pins.button_pin, device.on_edge)
-        stack.callback(button.close)
-        manager.ready(f"armed, {known.device}, session {current}")
+            def armed() -> None:
+                button = PanicButton(factory, gpio.button_pin, device.on_edge)
+                stack.callback(button.close)
+                group.create_task(self._live(button, device))
+                self.armed = True
+                self._manager.ready(f"armed, {known.device}, session {current}")
+                loop.run_in_executor(None, self._keep_as_last_good)
 
-    async with asyncio.TaskGroup() as group:
-        stack.callback(manager.stopping)
-        group.create_task(device.run(armed))
-        group.create_task(supervise("gnss-driver", lambda: receiver.run(device.on_fix), faults))
-        group.create_task(supervise("api", serve_api, faults))
-        if manager.watchdog_s is not None:
-            group.create_task(_feed(manager, manager.watchdog_s / 2))
+            group.create_task(device.run(armed))
+            group.create_task(supervise("gnss-driver", lambda: receiver.run(device.on_fix), faults))
+            group.create_task(supervise("api", serve_api, faults))
+
+    def _claim(self, state_dir: Path, stack: contextlib.AsyncExitStack) -> None:
+        try:
+            stack.callback(os.close, lock_directory(state_dir))
+        except BlockingIOError:
+            raise LocalError(f"{state_dir} is in use by another bondmated: stop that one first") from None
+        except OSError as error:
+            # no directory, no disk: the store says so too, and the button works all the same
+            log.warning("%s cannot be claimed: %s", state_dir, error)
+
+    async def _live(self, button: PanicButton, device: Device) -> None:
+        """Feed the watchdog from the event loop while the button can be read; end the process when it cannot."""
+        every_s = min(LIVE_S, (self._manager.watchdog_s or LIVE_S) / 2)
+        said = ""
+        while True:
+            if button.is_pressed in (True, False):
+                self._manager.alive()
+            waiting = len(device.parts.delivery.snapshot(asyncio.get_running_loop().time()))
+            text = f"armed, {device.parts.recorder.device}, {waiting} records wait for a receipt"
+            if text != said:
+                self._manager.status(text)
+                said = text
+            await asyncio.sleep(every_s)
+
+    def _keep_as_last_good(self) -> None:
+        """The device was armed with it, so the next bad file finds it. Blocks; spares the card when nothing changed."""
+        path = self._setup.configuration.device.state_dir / LAST_GOOD_FILE
+        try:
+            if not path.exists() or path.read_text(encoding="utf-8") != self._setup.text:
+                replace_file(path, self._setup.text.encode())
+        except OSError as error:
+            log.warning("the configuration could not be kept as the last good one: %s", error)
+
+    def _end_in_any_case(self) -> None:
+        """Threads that hang in a dead disk or port would hold the process's end up, and with it the restart."""
+        timer = threading.Timer(END_S, os._exit, [EXIT_FAILED])
+        timer.daemon = True
+        timer.start()
 
 
-async def _open(outbox: SqliteOutbox, current: SessionId, deadline_s: float, faults: Faults) -> History:
-    """Open the outbox and read where the chains ended; without it the device runs from memory and says so."""
+async def _within(deadline_s: float, end: Callable[[], Awaitable[None]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(end(), deadline_s)
+
+
+async def _history(outbox: SqliteOutbox, current: SessionId, deadline_s: float) -> History:
+    """Where the chains ended, if the store can say so in time; else that it is unknown."""
     try:
         async with asyncio.timeout(deadline_s):
             await outbox.open()
             history = await outbox.history()
     except (StoreError, TimeoutError) as error:
-        text = str(error) or "opening the outbox hangs"
-        faults.report("store", text, "alerts are sent from memory; replace the card soon", None)
-        history = History({})
-    # an earlier run left its opening record, if the store that has it is still there
+        log.warning("the outbox cannot be read: %s", str(error) or "opening it hangs")
+        return History({}, lost=True)
+    # an earlier run left its opening record, if the store that had it is still there
     return History({}, lost=True) if not history.heads and current.counter > 1 else history
-
-
-async def _feed(manager: ServiceManager, every_s: float) -> None:
-    """Feed the watchdog from the event loop: if this stops, a press would not be served either."""
-    while True:
-        manager.alive()
-        await asyncio.sleep(every_s)
 
 
 if __name__ == "__main__":

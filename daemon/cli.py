@@ -78,7 +78,7 @@ def _status_text(status: dict[str, Any]) -> str:
     lines.append(f"  queue    {waiting or 'empty: everything is delivered'}")
     for bearer in status["bearers"]:
         if bearer["up"]:
-            state = f"up, last answer {bearer['last_success_s']:.0f} s ago"
+            state = f"up, last answer {_or_unknown(bearer['last_success_s'], ' s ago')}"
         else:
             state = f"down: {bearer['why_not']}"
         lines.append(f"  {bearer['name']:<8} {state}")
@@ -105,9 +105,9 @@ def _queue_text(rows: list[dict[str, Any]]) -> str:
         return "The queue is empty: every record has its receipt."
     lines = []
     for row in rows:
-        when = "now" if row["next_try_s"] is None else f"in {row['next_try_s']:.1f} s"
+        when = "under way" if row["next_try_s"] is None else f"next try in {row['next_try_s']:.1f} s"
         lines.append(
-            f"{row['record']}  {row['kind']}, {row['state']}, {row['attempts']} tries, next {when}: {row['why']}"
+            f"{row['record']}  {row['kind']}, {row['state']}, attempts {row['attempts']}, {when}: {row['why']}"
         )
     return "\n".join(lines)
 

@@ -13,6 +13,8 @@ from typing import Any
 from bondmate.errors import ConfigurationError
 
 _MAX_OCTETS = 64 * 1024
+_MAX_SHOWN = 80
+"""Characters of what was refused in its message."""
 _METADATA = "rule"
 
 
@@ -50,10 +52,12 @@ def _one_of(*words: str) -> _Rule:
     return _Rule(" or ".join(f'"{word}"' for word in words), lambda value: value in words)
 
 
-_DIRECTORY = _Rule(
-    "an absolute path", lambda value: isinstance(value, str) and value.startswith("/") and "\0" not in value, Path
-)
-_PORT = _Rule("an absolute path of a serial port", lambda value: isinstance(value, str) and value.startswith("/"))
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("/") and value.isprintable()
+
+
+_DIRECTORY = _Rule("an absolute path", _is_path, Path)
+_PORT = _Rule("an absolute path of a serial port", _is_path)
 _NAME = _Rule("the name of a gpiozero pin factory", lambda value: isinstance(value, str) and value != "")
 _SWITCH = _Rule("true or false", lambda value: isinstance(value, bool))
 _PIN = _integer(0, 63)
@@ -139,7 +143,8 @@ def parse(text: str, name: str) -> Configuration:
     """Read the text of the file called `name`; ConfigurationError has one line for each fault."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # beside its own ValueError tomllib lets those of numbers and of deep nesting through
         raise ConfigurationError([f"{name}: not TOML: {error}"]) from error
     problems: list[str] = []
     sections: dict[str, Any] = {}
@@ -152,7 +157,9 @@ def parse(text: str, name: str) -> Configuration:
         if isinstance(values, dict):
             sections[section] = _section(kind, section, values, text, name, problems)
         else:
-            problems.append(f"{_place(text, name, section, None)}: found {values!r}, allowed is a section [{section}]")
+            problems.append(
+                f"{_place(text, name, section, None)}: found {_shown(values)}, allowed is a section [{section}]"
+            )
     pins = _pins(sections.get("gpio"))
     if len(set(pins)) < len(pins):
         problems.append(f"{_place(text, name, 'gpio', None)}: button_pin, vibration_pin and led_pin must differ")
@@ -164,9 +171,10 @@ def parse(text: str, name: str) -> Configuration:
 def load(path: Path) -> tuple[Configuration, str]:
     """Read a file; the configuration and the text that it was made from. Raises ConfigurationError."""
     try:
-        if path.stat().st_size > _MAX_OCTETS:
+        data = _start_of(path)
+        if len(data) > _MAX_OCTETS:
             raise ConfigurationError([f"{path}: larger than {_MAX_OCTETS} octets: not a configuration"])
-        text = path.read_text(encoding="utf-8")
+        text = data.decode("utf-8")
     except OSError as error:
         raise ConfigurationError([f"{path}: {error.strerror}: see docs/bondmate.example.toml"]) from error
     except UnicodeDecodeError as error:
@@ -177,12 +185,17 @@ def load(path: Path) -> tuple[Configuration, str]:
 def state_dir_of(path: Path) -> Path:
     """The state directory that a file names, as far as a broken file can be read; else the default one."""
     try:
-        match = re.search(
-            r'^\s*state_dir\s*=\s*"(/[^"\\]*)"\s*(?:#.*)?$', path.read_text(encoding="utf-8"), re.MULTILINE
-        )
-    except (OSError, UnicodeDecodeError):
-        match = None
+        text = _start_of(path).decode("utf-8", errors="replace")
+    except OSError:
+        text = ""
+    match = re.search(r'^\s*state_dir\s*=\s*"(/[^"\\\0-\x1f]*)"\s*(?:#.*)?$', text, re.MULTILINE)
     return Path(match[1]) if match else DeviceSection().state_dir
+
+
+def _start_of(path: Path) -> bytes:
+    """As much of a file as a configuration may have, and one octet more: no file, however large, fills the memory."""
+    with path.open("rb") as file:
+        return file.read(_MAX_OCTETS + 1)
 
 
 def _section(kind: Any, section: str, values: Mapping[str, Any], text: str, name: str, problems: list[str]) -> Any:
@@ -199,13 +212,20 @@ def _section(kind: Any, section: str, values: Mapping[str, Any], text: str, name
         elif rule.check(values[key]):
             accepted[key] = rule.convert(values[key])
         else:
-            problems.append(f"{_place(text, name, section, key)}: found {values[key]!r}, allowed is {rule.allowed}")
+            problems.append(
+                f"{_place(text, name, section, key)}: found {_shown(values[key])}, allowed is {rule.allowed}"
+            )
     missing = [key for key, (_, default) in rules.items() if default is MISSING and key not in accepted]
     return None if missing else kind(**accepted)
 
 
 def _pins(gpio: GpioSection | None) -> list[int]:
     return [] if gpio is None else [gpio.button_pin, gpio.vibration_pin, gpio.led_pin]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _list(names: Mapping[str, Any]) -> str:
@@ -215,6 +235,8 @@ def _list(names: Mapping[str, Any]) -> str:
 def _place(text: str, name: str, section: str, key: str | None) -> str:
     """`file:line: section.key`, where the line can be told; tomllib does not keep lines."""
     wanted = section if key is None else f"{section}.{key}"
+    # an unknown key may be anything in quotes
+    shown = wanted if wanted.isprintable() and len(wanted) <= _MAX_SHOWN else _shown(wanted)
     current = ""
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
@@ -225,8 +247,8 @@ def _place(text: str, name: str, section: str, key: str | None) -> str:
         else:
             continue
         if here == wanted:
-            return f"{name}:{number}: {wanted}"
-    return f"{name}: {wanted}"
+            return f"{name}:{number}: {shown}"
+    return f"{name}: {shown}"
 
 
 def _line_number(problem: str) -> int:

@@ -3,6 +3,7 @@
 Keys come from elsewhere: a Signer may live in a file, a secure element or a TPM.
 """
 
+import io
 from typing import Any, Protocol
 
 import cbor2
@@ -17,6 +18,7 @@ ES256 = -7
 EDDSA = -8
 _TAG = 18
 _ALG = 1
+_CRIT = 2
 _KID = 4
 _ES256_HALF = 32
 
@@ -51,12 +53,13 @@ class KeySigner:
 
 
 def algorithm_of(key: PublicKey) -> int:
-    """The one algorithm that a key is used with; RemoteError for a curve other than P-256."""
+    """The one algorithm that a key is used with; RemoteError for any other kind of key."""
     if isinstance(key, ed25519.Ed25519PublicKey):
         return EDDSA
-    if isinstance(key.curve, ec.SECP256R1):
+    # by its curve: what was read from a file may be a key of any type
+    if isinstance(getattr(key, "curve", None), ec.SECP256R1):
         return ES256
-    raise RemoteError(f"a key on {key.curve.name}: P-256 or Ed25519 is needed")
+    raise RemoteError("a key that is neither P-256 nor Ed25519 cannot be used")
 
 
 def protected_header(algorithm: int) -> bytes:
@@ -74,46 +77,52 @@ def sign1(payload: bytes, external_aad: bytes, signer: Signer) -> bytes:
 def verify1(message: bytes, external_aad: bytes, keys: dict[bytes, PublicKey]) -> bytes:
     """The payload of a tagged COSE_Sign1 that one of `keys` (by key id) signed.
 
-    A key id in the header chooses the key; without one every key is tried. Raises RemoteError.
+    A key id in the header chooses the key; without one every key is tried. Raises RemoteError for anything else: one
+    signer, ES256 or EdDSA, and no header parameter that has to be understood (RFC 9052, section 3.1).
     """
     protected, unprotected, payload, signature = _parse(message)
     algorithm = _algorithm(protected, unprotected)
     key_id = unprotected.get(_KID)
-    candidates = list(keys.values()) if key_id is None else [keys[key_id]] if key_id in keys else []
-    structure = _sig_structure(protected, external_aad, payload)
-    for key in candidates:
-        if algorithm in (None, algorithm_of(key)) and _verifies(key, structure, signature):
-            return payload
+    candidates = [key for known, key in keys.items() if key_id in (None, known)]
     if not candidates:
         raise RemoteError("signed with a key that this device does not know")
-    raise RemoteError("the signature does not verify")
+    structure = _sig_structure(protected, external_aad, payload)
+    if not any(algorithm == algorithm_of(key) and _verifies(key, structure, signature) for key in candidates):
+        raise RemoteError("the signature does not verify")
+    return payload
 
 
 def _parse(message: bytes) -> tuple[bytes, dict[Any, Any], bytes, bytes]:
-    try:
-        decoded = cbor2.loads(message)
-    except (cbor2.CBORError, ValueError, RecursionError, OverflowError, TypeError) as error:
-        raise RemoteError(f"not CBOR: {error}") from error
     # cbor2 6 returns tuples inside tags, cbor2 5 lists: a sequence pattern takes both
-    match decoded:
+    match _decode(message):
         case cbor2.CBORTag(tag=18, value=[bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]):
             return protected, unprotected, payload, signature
         case _:
             raise RemoteError("not a tagged COSE_Sign1")
 
 
-def _algorithm(protected: bytes, unprotected: dict[Any, Any]) -> int | None:
-    """The algorithm that the headers name, the protected one first; None when neither does."""
-    try:
-        header = cbor2.loads(protected) if protected else {}
-    except (cbor2.CBORError, ValueError, RecursionError, OverflowError, TypeError) as error:
-        raise RemoteError(f"a protected header that is not CBOR: {error}") from error
+def _algorithm(protected: bytes, unprotected: dict[Any, Any]) -> int:
+    """The algorithm that the headers name, the protected one first."""
+    header = _decode(protected) if protected else {}
     if not isinstance(header, dict):
         raise RemoteError("a protected header that is not a map")
+    if _CRIT in header:
+        raise RemoteError("a protected header with parameters that must be understood, and are not")
     algorithm = header.get(_ALG, unprotected.get(_ALG))
-    if algorithm is not None and not isinstance(algorithm, int):
-        raise RemoteError(f"an algorithm that is not ES256 or EdDSA: {algorithm!r}")
-    return algorithm
+    if algorithm not in (ES256, EDDSA):
+        raise RemoteError(f"signed with algorithm {algorithm!r}: ES256 ({ES256}) or EdDSA ({EDDSA}) is needed")
+    return int(algorithm)
+
+
+def _decode(data: bytes) -> Any:
+    stream = io.BytesIO(data)
+    try:
+        decoded = cbor2.CBORDecoder(stream).decode()
+    except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise RemoteError(f"not CBOR: {error}") from error
+    if stream.read(1):
+        raise RemoteError("octets behind the end of a CBOR item")
+    return decoded
 
 
 def _sig_structure(protected: bytes, external_aad: bytes, payload: bytes) -> bytes:

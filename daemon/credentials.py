@@ -1,7 +1,10 @@
 """The credentials of a device, read once from a directory that is never written (docs/protocol.md, section 1)."""
 
+import contextlib
 import json
 import re
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,56 +68,93 @@ def load(directory: Path) -> Credentials:
         raise ConfigurationError(
             [f"{path}: {error.strerror}: put the device's enrolment file there (bondmate-gateway enrol makes it)"]
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError([f"{path}: not JSON: {error}"]) from error
     try:
         return _read(document)
-    except KeyError as error:
-        raise ConfigurationError([f"{path}: {error.args[0]} is missing: enrol the device anew"]) from error
-    except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm, BondMateError) as error:
-        # never the content: the file holds secrets, and a parser's message may quote them
-        reason = str(error) if isinstance(error, _RefusedError | BondMateError) else type(error).__name__
-        raise ConfigurationError([f"{path}: not a usable enrolment file ({reason}): enrol the device anew"]) from error
+    except _RefusedError as error:
+        raise ConfigurationError([f"{path}: not a usable enrolment file ({error}): enrol the device anew"]) from error
+
+
+def exposed(directory: Path) -> str | None:
+    """What is wrong with the file's mode, in words; None when only its owner can read it, or it cannot be looked at."""
+    path = directory / CREDENTIALS_FILE
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
+    return f"{path} can be read by others (mode {mode:04o})" if mode & (stat.S_IRWXG | stat.S_IRWXO) else None
 
 
 class _RefusedError(ValueError):
     """A reason that quotes no secret."""
 
 
-def _read(document: dict[str, Any]) -> Credentials:
-    if document["version"] != _VERSION:
-        raise _RefusedError(f"version {document['version']!r}, this daemon reads {_VERSION}")
-    device = DeviceId.parse(document["device"])
-    [gateway] = document["gateways"][:1] or [{}]
-    gateway_id = _octets(gateway["id"], 1, "gateways[0].id")
-    secret = _octets(document["channel_secret"], 32, "channel_secret")
-    key = load_pem_private_key(document["signing_key"].encode("ascii"), password=None)
-    keys: dict[bytes, PublicKey] = {}
-    for entry in gateway["keys"]:
-        public = load_pem_public_key(entry["public_key"].encode("ascii"))
-        algorithm_of(public)  # type: ignore[arg-type]  # any other type of key fails here
-        keys[bytes.fromhex(entry["id"])] = public  # type: ignore[assignment]
-    return Credentials(
-        device=device,
-        signer=KeySigner(key),  # type: ignore[arg-type]  # KeySigner refuses what it cannot use
-        bearers={
+@contextlib.contextmanager
+def _reading(member: str) -> Iterator[None]:
+    """Whatever is wrong in the block is wrong with this member. Never its content: a parser's message may quote it."""
+    try:
+        yield
+    except KeyError as error:
+        raise _RefusedError(f"{member}: {error.args[0]} is missing") from None
+    except (_RefusedError, BondMateError) as error:
+        raise _RefusedError(f"{member}: {error}") from None
+    except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
+        raise _RefusedError(f"{member} cannot be read: {type(error).__name__}") from None
+
+
+def _read(document: Any) -> Credentials:
+    with _reading("the file"):
+        version, gateways = document["version"], document["gateways"]
+        if version != _VERSION:
+            raise _RefusedError(f"version {version!r}, this daemon reads {_VERSION}")
+        if not isinstance(gateways, list) or not gateways:
+            raise _RefusedError("no gateway")
+    with _reading("device"):
+        device = DeviceId.parse(document["device"])
+    with _reading("signing_key"):
+        key = load_pem_private_key(document["signing_key"].encode("ascii"), password=None)
+        signer = KeySigner(key)  # type: ignore[arg-type]  # KeySigner refuses what it cannot use
+    with _reading("gateways[0]"):
+        gateway = gateways[0]
+        gateway_id = _octets(gateway["id"], 1)
+        addresses = tuple(_address(text) for text in gateway["addresses"])
+        if not addresses:
+            raise _RefusedError("no address")
+    with _reading("gateways[0].keys"):
+        keys = dict(_gateway_key(entry) for entry in gateway["keys"])
+        if not keys:
+            raise _RefusedError("no key: no receipt could be believed")
+    with _reading("channel_secret"):
+        secret = _octets(document["channel_secret"], 32)
+    with _reading("bearers"):
+        bearers = {
             name: ChannelKeys(
-                kid=_octets(entry["kid"], 4, f"bearers.{name}.kid"),
+                kid=_octets(entry["kid"], 4),
                 gateway_id=gateway_id,
                 master_secret=_derive(secret, device, f"bondmate 1 oscore {name} secret", 16),
                 master_salt=_derive(secret, device, f"bondmate 1 oscore {name} salt", 8),
             )
             for name, entry in document["bearers"].items()
-        },
-        gateway_keys=keys,
-        addresses=tuple(_address(text) for text in gateway["addresses"]),
-    )
+        }
+        if "ip" not in bearers:
+            raise _RefusedError("ip is missing")
+    return Credentials(device, signer, bearers, keys, addresses)
 
 
-def _octets(text: str, length: int, name: str) -> bytes:
+def _gateway_key(entry: dict[str, str]) -> tuple[bytes, PublicKey]:
+    identity = bytes.fromhex(entry["id"])
+    if not 1 <= len(identity) <= 8:
+        raise _RefusedError(f"a key id has 1 to 8 octets, not {len(identity)}")
+    key = load_pem_public_key(entry["public_key"].encode("ascii"))
+    algorithm_of(key)  # type: ignore[arg-type]  # any other type of key fails here
+    return identity, key  # type: ignore[return-value]
+
+
+def _octets(text: str, length: int) -> bytes:
     octets = bytes.fromhex(text)
     if len(octets) != length:
-        raise _RefusedError(f"{name} has {len(octets)} octets instead of {length}")
+        raise _RefusedError(f"{len(octets)} octets instead of {length}")
     return octets
 
 
@@ -124,6 +164,7 @@ def _derive(secret: bytes, device: DeviceId, label: str, length: int) -> bytes:
 
 def _address(text: str) -> Address:
     match = _ADDRESS.fullmatch(text)
-    if match is None:
+    port = 0 if match is None else int(match[2] or _COAP_PORT)
+    if match is None or not 1 <= port <= 65535:
         raise _RefusedError(f"address {text!r} is not coap://HOST or coap://HOST:PORT")
-    return Address(match[1].strip("[]"), int(match[2] or _COAP_PORT))
+    return Address(match[1].strip("[]"), port)

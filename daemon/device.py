@@ -5,6 +5,7 @@ wire's and cose's. Nothing on the way of a press waits for anything but the stor
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from bondmate import receipts, wire
 from bondmate.alerts import AlertState
 from bondmate.core.clock import GnssClock
-from bondmate.core.delivery import Channel, Delivery, Transmit
+from bondmate.core.delivery import Delivery, Transmit
 from bondmate.core.feedback import FeedbackPlayer, Pattern
 from bondmate.core.gesture import HoldRecognizer
 from bondmate.cose import PublicKey
@@ -25,6 +26,8 @@ from bondmate.records import ALERT_KINDS, ClockSource, Fix, Kind, RecordId, Sign
 
 log = logging.getLogger(__name__)
 
+STORE_RETRY_S = 2.0
+"""How often a store that failed is opened again, and records that are only in memory are committed."""
 OBSERVE_S = 1.0
 """How often faults of adapters are looked at: people look less often."""
 RESTART_S = 1.0
@@ -80,7 +83,12 @@ class Device:
         """Be armed, call `armed`, and drive the cores until cancelled."""
         try:
             async with asyncio.TaskGroup() as self._group:
-                await self._resume()
+                resumed = asyncio.Event()
+                self._group.create_task(self._tend_store(resumed))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._parts.store_deadline_s):
+                        await resumed.wait()
+                self._open_chain()
                 self._group.create_task(self._drive("gesture", self._step_gesture))
                 self._group.create_task(self._drive("feedback", self._step_feedback))
                 self._group.create_task(self._drive("delivery", self._step_delivery))
@@ -94,15 +102,38 @@ class Device:
             if self._commits:
                 await asyncio.wait(self._commits, timeout=self._parts.store_deadline_s)
 
+    async def _tend_store(self, resumed: asyncio.Event) -> None:
+        """Open the store, again if need be; take up what earlier sessions left; commit what is only in memory."""
+        outbox = self._parts.outbox
+        while True:
+            try:
+                await outbox.open()
+                if not resumed.is_set():
+                    await self._resume()
+                    resumed.set()
+                for record in self._parts.delivery.unstored():
+                    await outbox.add(record, self._utc_ms())
+                    self._stored(record)
+            except StoreError as error:
+                self._store_failed(error)
+            else:
+                self._report("store", None, "")
+            await asyncio.sleep(STORE_RETRY_S)
+
     async def _resume(self) -> None:
-        """Take up what earlier sessions left, and open this one's chain. Never fails for the store."""
-        try:
-            async with asyncio.timeout(self._parts.store_deadline_s):
-                for record in await self._parts.outbox.pending():
-                    self._parts.delivery.submit(record, self._now(), stored=True)
-                self.alert = AlertState.restored(await self._parts.outbox.latest_alert())
-        except (StoreError, TimeoutError) as error:
-            self._store_failed(error)
+        """Take up what earlier sessions left: send it, and know their alert again. Raises StoreError."""
+        pending = await self._parts.outbox.pending()
+        earlier = AlertState.restored(await self._parts.outbox.latest_alert())
+        for kept in pending:
+            self._parts.delivery.submit(kept.record, self._now(), stored=True, stored_at_ms=kept.stored_at_ms)
+        self._wake["delivery"].set()
+        if self.alert is None:
+            self.alert = earlier
+            if earlier is not None and not earlier.cancelled and not earlier.located:
+                self._position_wanted_since = self.started_s
+
+    def _open_chain(self) -> None:
+        """The first record of the session."""
         now = self._now()
         clock = self.utc(now)
         self._anchored = clock is not None
@@ -139,7 +170,7 @@ class Device:
         now = self._now()
         fix = self._parts.locator.fix
         record = self._parts.recorder.make(kind, now, self.utc(now), None if fix is None else wire.pack_fix(fix, now))
-        log.warning("%s raised: %s", kind.label, record.id)
+        log.warning("%s raised: %s", kind.label, record.id, extra={"RECORD": str(record.id)})
         self.alert = AlertState(record, now)
         self._position_wanted_since = now
         self._keep(record)
@@ -193,13 +224,15 @@ class Device:
         error = commit.exception() if done else TimeoutError("the commit hangs")
         if error is None:
             self._stored(record)
+            self._parts.delivery.submit(record, self._now(), stored=True, stored_at_ms=self._utc_ms())
         else:
+            # from memory, at once; _tend_store goes on trying to commit it
+            self._parts.delivery.submit(record, self._now(), stored=False)
             self._store_failed(error)
             if record.kind in ALERT_KINDS:
                 self._play(Pattern.NO_WAY_OUT)
             if not done:
                 commit.add_done_callback(lambda late: self._ended_late(record, late))
-        self._parts.delivery.submit(record, self._now(), stored=error is None)
         self._wake["delivery"].set()
 
     def _ended_late(self, record: SignedRecord, commit: asyncio.Task[None]) -> None:
@@ -208,20 +241,23 @@ class Device:
             self._stored(record)
 
     def _stored(self, record: SignedRecord) -> None:
-        """The commit returned: only now may the officer feel it."""
-        self._parts.delivery.mark_stored(record.digest)
-        self._report("store", None, "")
-        if record.kind in ALERT_KINDS:
-            if self.alert is not None and self.alert.record is record:
-                self.alert.stored(self._now(), self._utc_ms())
+        """The commit returned: only now may the officer feel it, once, and only of the alert that was raised last."""
+        stored_ms = self._utc_ms()
+        self._parts.delivery.mark_stored(record.digest, stored_ms)
+        alert = self.alert
+        if alert is None or alert.record is not record or alert.is_stored:
+            return
+        alert.stored(self._now(), stored_ms)
+        log.info("%s stored", record.id, extra={"RECORD": str(record.id)})
+        if not alert.is_delivered:
             self._play(Pattern.STORED)
-            log.info("%s stored", record.id)
 
     async def _delivered(self, record: SignedRecord, receipt: bytes) -> None:
-        """A verified receipt names our bytes: keep it, then tell the officer."""
+        """A verified receipt names our bytes: keep it, then tell the officer, if it is of the alert raised last."""
         delivered_ms = self._utc_ms()
-        log.info("%s delivered", record.id)
-        if self.alert is not None and self.alert.record.digest == record.digest:
+        log.info("%s delivered", record.id, extra={"RECORD": str(record.id)})
+        felt = self.alert is not None and self.alert.record.digest == record.digest and not self.alert.is_delivered
+        if felt and self.alert is not None:
             self.alert.delivered(self._now(), delivered_ms)
         try:
             async with asyncio.timeout(self._parts.store_deadline_s):
@@ -231,26 +267,32 @@ class Device:
         except (StoreError, TimeoutError) as error:
             # the record will be sent again after a restart, which the gateway expects
             self._store_failed(error)
-        if record.kind in ALERT_KINDS:
+        if felt:
             self._play(Pattern.DELIVERED)
 
     async def _transmit(self, order: Transmit) -> None:
-        record = order.record
-        bearer = self._bearers[order.bearer]
-        beside = None if record.id.session == bearer.session else record.id.session
-        submission = wire.encode_submission(record.data, beside=beside)
+        record, bearer = order.record, self._bearers[order.bearer]
+        session, was_down = bearer.session, bearer.why_not is not None
+        beside = None if record.id.session == session else record.id.session
         try:
             async with asyncio.timeout_at(order.deadline_s):
-                answer = await bearer.send(submission, urgent=order.channel is Channel.ALERT)
+                answer = await bearer.send(wire.encode_submission(record.data, beside=beside))
             self.take_receipt(answer)
             why = "the gateway's receipt did not name this record"
         except TimeoutError:
             why = f"no authenticated answer over {order.bearer}"
         except (LinkError, RemoteError) as error:
             why = f"{order.bearer}: {error}"
+        except Exception as error:
+            # a bearer is supervised here: whatever it trips over, the others and the button go on
+            log.exception("the bearer %s failed", order.bearer)
+            why = f"{order.bearer} failed: {error}"
         if self._parts.delivery.find(record.digest) is not None:
-            log.info("%s not delivered yet: %s", record.id, why)
-        self._parts.delivery.failed(record.digest, order.bearer, why, self._now())
+            log.info("%s not delivered yet: %s", record.id, why, extra={"RECORD": str(record.id)})
+        now = self._now()
+        self._parts.delivery.failed(record.digest, order.bearer, why, now)
+        if bearer.session != session or (was_down and bearer.why_not is None):
+            self._parts.delivery.reachable(now)
         self._wake["delivery"].set()
 
     # --- driving the cores ---------------------------------------------------------------------------
@@ -285,6 +327,10 @@ class Device:
         while True:
             receiver = "check the receiver's cable, and gnss.port and gnss.speed_baud in the configuration"
             self._report("gnss", self._parts.locator.fault, receiver)
+            waiting = bool(self._parts.delivery.snapshot(self._now()))
+            for bearer in self._parts.bearers:
+                why = f"nothing can be delivered over {bearer.name}: {bearer.why_not}" if bearer.why_not else None
+                self._report(f"bearer-{bearer.name}", why if waiting else None, "it is tried again and again by itself")
             await asyncio.sleep(OBSERVE_S)
 
     def _play(self, pattern: Pattern) -> None:

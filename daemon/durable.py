@@ -1,5 +1,6 @@
 """Small files that survive a power cut: the old content or the new, never a torn one."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -23,3 +24,17 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock_directory(directory: Path) -> int:
+    """Claim a directory for this process until it ends; returns the descriptor that holds the claim.
+
+    Raises BlockingIOError when another process has it. Works on a read-only file system too.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor

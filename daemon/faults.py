@@ -36,7 +36,7 @@ class Faults:
                 log.info("fault %s is gone", code)
         elif known is None or known.text != text:
             if known is None:
-                log.warning("fault %s: %s; %s", code, text, next_step)
+                log.warning("fault %s: %s; %s", code, text, next_step, extra={"FAULT": code})
             self._present[code] = Fault(code, text, next_step, known.since_ms if known else now_ms)
 
     def __contains__(self, code: str) -> bool:

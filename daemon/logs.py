@@ -20,14 +20,18 @@ def start(level: str) -> None:
 
 
 def _handler() -> logging.Handler:
-    # systemd sets JOURNAL_STREAM when standard error is the journal; then lines would lose their fields
-    if os.environ.get("JOURNAL_STREAM"):
-        try:
-            handler: logging.Handler = journal.JournalHandler(SYSLOG_IDENTIFIER="bondmated")
-        except OSError:
-            pass  # no journald after all: standard error is read by somebody
-        else:
-            return handler
+    if _to_journal():
+        journal_handler: logging.Handler = journal.JournalHandler(SYSLOG_IDENTIFIER="bondmated")
+        return journal_handler
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(_LINE))
     return handler
+
+
+def _to_journal() -> bool:
+    """Whether standard error is the journal's socket: JOURNAL_STREAM names it (systemd.exec(5)).
+
+    The variable alone says nothing: a terminal inherits it, and what is sent to a journal that is not there is lost.
+    """
+    stream = os.fstat(2)
+    return os.environ.get("JOURNAL_STREAM") == f"{stream.st_dev}:{stream.st_ino}"

@@ -18,7 +18,9 @@ class ServiceManager:
     def watchdog_s(self) -> float | None:
         """How often we must say that we live, or None when nobody asked (WATCHDOG_USEC)."""
         usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", str(os.getpid()))
-        return int(usec) / 1e6 if usec.isdecimal() and pid == str(os.getpid()) else None
+        if not usec.isdecimal() or int(usec) == 0 or pid != str(os.getpid()):
+            return None
+        return int(usec) / 1e6
 
     def ready(self, status: str) -> None:
         """Everything that a press needs works."""

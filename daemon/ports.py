@@ -11,24 +11,27 @@ from bondmate.records import Fix, History, SessionId, SignedRecord, StoredRecord
 class Outbox(Protocol):
     """The durable queue. Every method raises StoreError, and returns only when its effect is on the disk."""
 
+    async def open(self) -> None:
+        """Open what is not open yet; a call that finds it open does nothing."""
+
     async def history(self) -> History:
         """Where the chains of earlier sessions ended."""
 
     async def add(self, record: SignedRecord, stored_at_ms: int | None) -> None:
-        """Commit a record."""
+        """Commit a record; one that is there already is left as it is."""
 
     async def mark_delivered(self, digest: bytes, receipt: bytes, delivered_at_ms: int | None) -> None:
         """Keep the verified receipt of a record; a second one changes nothing."""
 
-    async def pending(self) -> list[SignedRecord]:
+    async def pending(self) -> list[StoredRecord]:
         """Every record without a receipt, oldest first."""
 
     async def latest_alert(self) -> list[StoredRecord]:
-        """The newest alert and, behind it, the cancellation that followed, if any; empty without an alert."""
+        """The newest alert and, behind it, what followed it in its stream and as positions; empty without an alert."""
 
 
 class Bearer(Protocol):
-    """Moves submissions to the gateway, each channel one at a time."""
+    """Moves submissions to the gateway."""
 
     @property
     def name(self) -> str:
@@ -46,10 +49,10 @@ class Bearer(Protocol):
     def last_success_s(self) -> float | None:
         """Monotonic time of the last authenticated answer."""
 
-    async def send(self, submission: bytes, *, urgent: bool) -> bytes:
+    async def send(self, submission: bytes) -> bytes:
         """Send one submission and return the authenticated response's payload. Raises LinkError.
 
-        `urgent` chooses the channel of alerts. The caller sets the deadline.
+        Several may be under way at once; none holds another up. The caller sets the deadline.
         """
 
 

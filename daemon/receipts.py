@@ -18,6 +18,8 @@ class Receipt:
 
 def verify(data: bytes, device: DeviceId, keys: dict[bytes, PublicKey]) -> Receipt:
     """The receipt in `data`, in either form; RemoteError when no key of `keys` signed it for this device."""
+    if len(data) > wire.MAX_RECEIPT_OCTETS:
+        raise RemoteError(f"a receipt of {len(data)} octets, where {wire.MAX_RECEIPT_OCTETS} are allowed")
     problem = RemoteError("this device knows no gateway key")
     # the compact form does not carry the algorithm: it is that of the key, and there are two kinds of keys
     for algorithm in sorted({algorithm_of(key) for key in keys.values()}):

@@ -34,10 +34,10 @@ class Recorder:
     ) -> SignedRecord:
         """The next record of the kind's stream, signed; `now` is the monotonic clock, `fix` is packed."""
         stream = kind.stream
-        self._sequence[stream] += 1
+        sequence = self._sequence[stream] + 1
         payload = wire.encode_record(
             kind,
-            self._sequence[stream],
+            sequence,
             self._previous[stream],
             round((now - self._started_s) * 1000),
             clock,
@@ -46,8 +46,9 @@ class Recorder:
         )
         data = sign1(payload, self._aad, self._signer)
         digest = wire.digest(data)
-        self._previous[stream] = digest
-        identity = RecordId(self.device, self.session, stream, self._sequence[stream])
+        # only now: a signer that fails leaves no gap
+        self._sequence[stream], self._previous[stream] = sequence, digest
+        identity = RecordId(self.device, self.session, stream, sequence)
         return SignedRecord(identity, kind, data, digest, clock)
 
     def opening(self, now: float, clock: UtcTime | None) -> SignedRecord:

@@ -3,6 +3,7 @@
 Knows nothing of bytes (see wire), signatures (see cose) or storage.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -71,9 +72,10 @@ class DeviceId:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `BM-` and 8 hexadecimal digits; ValueError for anything else."""
-        if not text.startswith("BM-"):
+        match = re.fullmatch("BM-([0-9a-fA-F]{8})", text)
+        if match is None:
             raise ValueError(f"a device id looks like BM-7f3a09c1, not {text!r}")
-        return cls(bytes.fromhex(text.removeprefix("BM-")))
+        return cls(bytes.fromhex(match[1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,25 +19,31 @@ behind, in an eighth of what the gateway takes for "ahead" (RFC 1982: half of al
 _MODULUS = 1 << 16
 
 
-def draw(state_dir: Path, ahead: int = 1) -> SessionId:
-    """A new session id: the persisted start counter moved on by `ahead`, and 32 random bits.
+class StartCounter:
+    """Draws session ids. The file is read once and written behind the draw: a dying disk must not hold a start up."""
 
-    A counter that cannot be read counts as 0, one that cannot be written is logged: neither stops a start.
-    """
-    path = state_dir / COUNTER_FILE
-    counter = (_read(path) + ahead) % _MODULUS
-    try:
-        replace_file(path, f"{counter}\n".encode())
-    except OSError as error:
-        log.warning("start counter not written: %s; if that lasts, the gateway refuses this device for a while", error)
-    return SessionId(counter.to_bytes(2) + secrets.token_bytes(4))
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / COUNTER_FILE
+        self.value = 0
+        """The counter of the session drawn last, or what the file held."""
 
+    def load(self) -> None:
+        """Read the file. Blocks; a counter that cannot be read counts as 0."""
+        try:
+            self.value = int(self._path.read_text(encoding="ascii")) % _MODULUS
+        except FileNotFoundError:
+            log.info("no start counter yet: counting from 0")
+        except (OSError, ValueError) as error:
+            log.warning("start counter %s not read: %s; counting from 0", self._path, error)
 
-def _read(path: Path) -> int:
-    try:
-        return int(path.read_text(encoding="ascii")) % _MODULUS
-    except FileNotFoundError:
-        return 0
-    except (OSError, ValueError) as error:
-        log.warning("start counter %s not read: %s; counting from 0", path, error)
-        return 0
+    def draw(self, ahead: int = 1) -> SessionId:
+        """A new session id: the counter moved on by `ahead`, and 32 random bits. `persist` it afterwards."""
+        self.value = (self.value + ahead) % _MODULUS
+        return SessionId(self.value.to_bytes(2) + secrets.token_bytes(4))
+
+    def persist(self) -> None:
+        """Write the file, durably. Blocks; a counter that cannot be written is logged."""
+        try:
+            replace_file(self._path, f"{self.value}\n".encode())
+        except OSError as error:
+            log.warning("start counter not written: %s; if that lasts, the gateway refuses us for a while", error)

@@ -4,6 +4,7 @@ Encodes what a device sends and decodes what it receives. Signatures are cose's,
 """
 
 import hashlib
+import io
 import math
 import struct
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _SIGNATURE_OCTETS = 64
 _ACCURACY_UNKNOWN = 255
 _UNCERTAINTY_UNKNOWN = 63
 _ALTITUDE_UNKNOWN = b"\x80\x00\x00"
+_ALTITUDE_LIMIT = 0x7FFFFF
+_MAX_SECONDS = 0xFFFFFFFF
+_FRACTION_MS = 4
+"""A fraction in 1/256 s is cut by less than this, which the stated uncertainty has to cover."""
 _TIME_CODE_UNIT_S = 1 / 1024
 
 
@@ -63,7 +68,7 @@ def encode_record(
         sequence,
         None if previous is None else previous[:PREVIOUS_OCTETS],
         elapsed_ms,
-        None if clock is None else pack_clock(clock),
+        pack_clock(clock),
         fix,
     ]
     if body is not None:
@@ -71,13 +76,18 @@ def encode_record(
     return cbor2.dumps(elements, canonical=True)
 
 
-def pack_clock(clock: UtcTime) -> bytes:
-    """Six octets: u32 seconds, u8 1/256 s, u8 source and uncertainty as a power of two in milliseconds."""
+def pack_clock(clock: UtcTime | None) -> bytes | None:
+    """Six octets: u32 seconds, u8 1/256 s, u8 source and uncertainty as a power of two in milliseconds.
+
+    None for an unknown time, and for one that 32 bits of seconds cannot tell: a clock so wrong must not stop an alert.
+    """
+    if clock is None or not 0 <= clock.unix_ms // 1000 <= _MAX_SECONDS:
+        return None
     seconds, milliseconds = divmod(clock.unix_ms, 1000)
     if clock.uncertainty_ms is None:
         exponent = _UNCERTAINTY_UNKNOWN
     else:
-        exponent = min(max(0, clock.uncertainty_ms - 1).bit_length(), _UNCERTAINTY_UNKNOWN - 1)
+        exponent = min((clock.uncertainty_ms + _FRACTION_MS - 1).bit_length(), _UNCERTAINTY_UNKNOWN - 1)
     return struct.pack(">IBB", seconds, milliseconds * 256 // 1000, clock.source << 6 | exponent)
 
 
@@ -100,23 +110,29 @@ def pack_long_fix(fix: Fix, now: float) -> bytes:
     """Twenty octets, for a position: the fix, then altitude, speed, track, HDOP and satellites."""
     altitude = _ALTITUDE_UNKNOWN
     if fix.alt_m is not None:
-        altitude = struct.pack(">i", max(-0x7FFFFF, min(round(fix.alt_m * 10), 0x7FFFFF)))[1:]
+        tenths = round(max(-_ALTITUDE_LIMIT, min(fix.alt_m * 10, _ALTITUDE_LIMIT)))
+        altitude = tenths.to_bytes(3, signed=True)
     return pack_fix(fix, now) + struct.pack(
         ">3sHHBB",
         altitude,
-        0xFFFF if fix.speed_mps is None else min(round(fix.speed_mps * 100), 0xFFFE),
-        0xFFFF if fix.track_deg is None else round(fix.track_deg * 100) % 36000,
-        0xFF if fix.hdop is None else min(round(fix.hdop * 10), 0xFE),
-        0xFF if fix.satellites is None else min(fix.satellites, 0xFE),
+        _up_to(0xFFFE, fix.speed_mps, 100),
+        0xFFFF if fix.track_deg is None else round(fix.track_deg % 360 * 100) % 36000,
+        _up_to(0xFE, fix.hdop, 10),
+        _up_to(0xFE, fix.satellites, 1),
     )
+
+
+def _up_to(limit: int, value: float | None, factor: int) -> int:
+    """`value` times `factor`, at most `limit`; the number behind `limit` where it is unknown or negative."""
+    return limit + 1 if value is None or value < 0 else round(min(value * factor, limit))
 
 
 def accuracy_code(accuracy_m: float | None) -> int:
     """The uncertainty code of 3GPP TS 23.032, section 6.1: 10·(1.1^K - 1) metres, rounded up; 255 unknown."""
-    if accuracy_m is None:
+    if accuracy_m is None or accuracy_m < 0:
         return _ACCURACY_UNKNOWN
-    code = math.ceil(math.log(accuracy_m / 10 + 1, 1.1) - 1e-9)
-    return min(code, 127)
+    # the logarithm of a code's very own value comes out a little above the code
+    return math.ceil(min(math.log(accuracy_m / 10 + 1, 1.1) - 1e-9, 127))
 
 
 def time_code(seconds: float) -> int:
@@ -204,7 +220,11 @@ def _receipt_entry(entry: Any) -> ReceiptEntry:
 def _loads(data: bytes) -> Any:
     if len(data) > MAX_RECEIPT_OCTETS:
         raise RemoteError(f"{len(data)} octets where at most {MAX_RECEIPT_OCTETS} are allowed")
+    stream = io.BytesIO(data)
     try:
-        return cbor2.loads(data)
-    except (cbor2.CBORError, ValueError, RecursionError, OverflowError, TypeError) as error:
+        decoded = cbor2.CBORDecoder(stream).decode()
+    except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise RemoteError(f"not CBOR: {error}") from error
+    if stream.read(1):
+        raise RemoteError("octets behind the end of a CBOR item")
+    return decoded

@@ -16,7 +16,7 @@ from bondmate import wire
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.cose import KeySigner, sign1
 from bondmate.device import Device, Parts, supervise
-from bondmate.errors import LinkError, LocalError, RemoteError, StoreError
+from bondmate.errors import LinkError, LocalError, RemoteError, StoreError, UnauthorizedError
 from bondmate.faults import Faults
 from bondmate.recorder import Recorder
 from bondmate.records import (
@@ -70,6 +70,7 @@ class TestOutbox:
 
     takes_s: float = 0.0
     failure: StoreError | None = None
+    closed_for_s: float = 0.0
     earlier: list[SignedRecord] = field(default_factory=list)
     alert: list[StoredRecord] = field(default_factory=list)
     committed: dict[bytes, float] = field(default_factory=dict)
@@ -91,9 +92,14 @@ class TestOutbox:
         await self._work()
         self.receipts.setdefault(digest, message)
 
-    async def pending(self) -> list[SignedRecord]:
+    async def open(self) -> None:
+        if self.closed_for_s > 0:
+            await asyncio.sleep(self.closed_for_s)
+            self.closed_for_s = 0
+
+    async def pending(self) -> list[StoredRecord]:
         await self._work()
-        return self.earlier
+        return [StoredRecord(one, None, delivered=False, delivered_at_ms=None) for one in self.earlier]
 
     async def latest_alert(self) -> list[StoredRecord]:
         return self.alert
@@ -112,19 +118,19 @@ class TestBearer:
     last_success_s: float | None = None
 
     def __init__(self) -> None:
-        self.sent: list[tuple[float, bytes, bool]] = []
+        self.sent: list[tuple[float, bytes]] = []
         self.made: dict[bytes, SignedRecord] = {}
         self.answer: Answer = self.hold
 
     async def hold(self, record: SignedRecord) -> bytes:
         return receipt(record)
 
-    async def send(self, submission: bytes, *, urgent: bool) -> bytes:
-        self.sent.append((asyncio.get_running_loop().time(), submission, urgent))
+    async def send(self, submission: bytes) -> bytes:
+        self.sent.append((asyncio.get_running_loop().time(), submission))
         record = next(record for data, record in self.made.items() if submission.endswith(data))
         return await self.answer(record)
 
-    def sent_of(self, kind: Kind) -> list[tuple[float, bytes, bool]]:
+    def sent_of(self, kind: Kind) -> list[tuple[float, bytes]]:
         return [one for one in self.sent if any(one[1].endswith(d) for d, r in self.made.items() if r.kind is kind)]
 
 
@@ -182,9 +188,16 @@ class World:
 
 
 @asynccontextmanager
-async def running(outbox: TestOutbox | None = None, *, utc: bool = True, history: History | None = None) -> Any:
+async def running(
+    outbox: TestOutbox | None = None,
+    *,
+    utc: bool = True,
+    history: History | None = None,
+    answer: Answer | None = None,
+) -> Any:
     loop = asyncio.get_running_loop()
     bearer, palm, place, faults = TestBearer(), Palm(), Place(), Faults()
+    bearer.answer = answer or bearer.hold
     outbox = outbox or TestOutbox()
     recorder = Recorder(DEVICE, SESSION, DEVICE_KEY, history or History({}), loop.time())
     make = recorder.make
@@ -242,8 +255,7 @@ def test_an_alert_that_cannot_be_stored_is_sent_from_memory_and_the_officer_is_t
             await asyncio.sleep(3)
             assert world.palm.pulses[:5] == COULD_NOT_STORE
             assert world.palm.rises[0] <= recognized + 0.5 + 0.01, "no later than the store's deadline"
-            [(sent_s, _, urgent)] = world.bearer.sent_of(Kind.PANIC)
-            assert urgent
+            [(sent_s, _)] = world.bearer.sent_of(Kind.PANIC)
             assert sent_s <= recognized + 0.5 + 0.01
             assert "store" in world.faults
             assert world.palm.pulses[5:7] == DELIVERED, "a verified receipt still makes it delivered"
@@ -393,9 +405,9 @@ def test_after_an_hour_without_network_it_is_delivered_soon_after_the_network_is
             await asyncio.sleep(3600)
             tries = len(world.bearer.sent_of(Kind.PANIC))
             policy = DeliveryPolicy()
-            assert 3600 / (policy.backoff_cap_s * (1 + policy.jitter)) - 8 <= tries <= 200
+            assert 3600 / (policy.alert_cap_s * (1 + policy.jitter)) - 8 <= tries <= 700
             world.bearer.answer = world.bearer.hold
-            await asyncio.sleep(policy.backoff_cap_s * (1 + policy.jitter) + 1)
+            await asyncio.sleep(policy.alert_cap_s * (1 + policy.jitter) + 1)
             assert world.device.alert.state == "delivered"
 
     run(story())
@@ -434,7 +446,7 @@ def test_a_bearer_that_hangs_for_ever_does_not_strand_an_alert() -> None:
             world.bearer.answer = answer
             await world.press()
             await asyncio.sleep(60)
-            first, second = (sent_s for sent_s, *_ in world.bearer.sent_of(Kind.PANIC))
+            first, second = (sent_s for sent_s, _ in world.bearer.sent_of(Kind.PANIC))
             policy = DeliveryPolicy()
             assert policy.attempt_s < second - first < policy.attempt_s + 2 * policy.backoff_s
             assert world.device.alert.state == "delivered"
@@ -504,8 +516,7 @@ def test_what_an_earlier_session_left_is_sent_with_its_session_beside_it() -> No
         history = History({Stream.ALERT: Head(EARLIER, 1, earlier.digest)})
         async with running(outbox, history=history) as world:
             await asyncio.sleep(2)
-            [(_, submission, urgent)] = world.bearer.sent_of(Kind.PANIC)
-            assert urgent
+            [(_, submission)] = world.bearer.sent_of(Kind.PANIC)
             assert submission == b"\x46" + EARLIER.octets + earlier.data
             assert world.device.alert.state == "delivered"
             assert world.palm.pulses == DELIVERED
@@ -525,6 +536,166 @@ def test_a_store_that_fails_while_resuming_does_not_keep_the_device_from_being_a
             await world.press()
             await asyncio.sleep(2)
             assert len(world.bearer.sent_of(Kind.PANIC)) == 1
+
+    run(story())
+
+
+def left_behind() -> tuple[SignedRecord, TestOutbox]:
+    """An alert of an earlier session without a receipt, and the outbox that has it."""
+    earlier = Recorder(DEVICE, EARLIER, DEVICE_KEY, History({}), 0.0).make(Kind.PANIC, 1.0, None)
+    kept = StoredRecord(earlier, None, delivered=False, delivered_at_ms=None)
+    return earlier, TestOutbox(earlier=[earlier], alert=[kept])
+
+
+def test_a_store_that_opens_late_is_taken_up_when_it_does() -> None:
+    async def story() -> None:
+        earlier, outbox = left_behind()
+        outbox.closed_for_s = 30.0
+        async with running(outbox) as world:
+            assert world.bearer.sent_of(Kind.PANIC) == []
+            await asyncio.sleep(40)
+            [(_, submission)] = world.bearer.sent_of(Kind.PANIC)
+            assert submission.endswith(earlier.data)
+            assert world.device.alert.state == "delivered"
+
+    run(story())
+
+
+def test_what_could_not_be_stored_is_stored_as_soon_as_that_is_possible() -> None:
+    async def story() -> None:
+        outbox = TestOutbox(failure=StoreError("disk full"))
+        async with running(outbox) as world:
+            world.bearer.answer = silence
+            await world.press()
+            await asyncio.sleep(5)
+            assert world.device.alert.state == "raised"
+            assert "store" in world.faults
+            outbox.failure = None
+            await asyncio.sleep(5)
+            assert world.device.alert.state == "stored"
+            assert world.record(Kind.PANIC).digest in outbox.committed
+            assert world.device.parts.delivery.unstored() == []
+            assert "store" not in world.faults
+            assert world.palm.pulses == COULD_NOT_STORE + STORED
+
+    run(story())
+
+
+def test_the_receipt_of_an_older_alert_is_not_felt_as_that_of_the_newest() -> None:
+    async def story() -> None:
+        earlier, outbox = left_behind()
+        async with running(outbox, answer=silence) as world:
+            await world.press()
+            await asyncio.sleep(2)
+            world.device.take_receipt(receipt(earlier))
+            await asyncio.sleep(3)
+            assert world.palm.pulses == STORED
+            assert earlier.digest in outbox.receipts
+            world.device.take_receipt(receipt(world.record(Kind.PANIC)))
+            await asyncio.sleep(3)
+            assert world.palm.pulses == STORED + DELIVERED
+
+    run(story())
+
+
+def test_a_fresh_press_goes_out_at_once_though_older_alerts_get_no_answer() -> None:
+    async def story() -> None:
+        async with running() as world:
+            world.bearer.answer = silence
+            for _ in range(10):
+                recognized = await world.press()
+                await asyncio.sleep(30)
+                mine = [sent_s for sent_s, data in world.bearer.sent if data.endswith(world.record(Kind.PANIC).data)]
+                assert mine, "it was sent"
+                assert mine[0] - recognized <= DeliveryPolicy().attempt_s
+            answered = world.bearer.hold
+            world.bearer.answer = answered
+            await asyncio.sleep(60)
+            assert world.device.alert.state == "delivered"
+
+    run(story())
+
+
+def test_a_bearer_that_fails_in_an_unknown_way_costs_one_attempt_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with running() as world:
+
+            async def broken(_record: SignedRecord) -> bytes:
+                raise IndexError("out of range")
+
+            world.bearer.answer = broken
+            await world.press()
+            await asyncio.sleep(3)
+            assert "the bearer ip failed" in caplog.text
+            world.bearer.answer = world.bearer.hold
+            await asyncio.sleep(10)
+            assert world.device.alert.state == "delivered"
+
+    run(story())
+
+
+def test_a_new_session_of_the_channel_is_used_at_once_and_the_record_keeps_its_own() -> None:
+    async def story() -> None:
+        async with running() as world:
+            ahead = SessionId(bytes.fromhex("1012bbbbbbbb"))
+
+            async def refuse(_record: SignedRecord) -> bytes:
+                if len(world.bearer.sent_of(Kind.PANIC)) == 6:
+                    world.bearer.session = ahead
+                    world.bearer.answer = world.bearer.hold
+                raise UnauthorizedError("4.01")
+
+            world.bearer.answer = refuse
+            await world.press()
+            await asyncio.sleep(100)
+            *_, (refused_s, _), (sent_s, submission) = world.bearer.sent_of(Kind.PANIC)
+            assert sent_s == refused_s, "no backoff after the way was changed"
+            assert submission == b"\x46" + SESSION.octets + world.record(Kind.PANIC).data
+            assert world.device.alert.state == "delivered"
+
+    run(story())
+
+
+def test_when_a_way_works_again_everything_that_waits_is_tried_at_once() -> None:
+    async def story() -> None:
+        async with running() as world:
+            up = False
+
+            async def answer(record: SignedRecord) -> bytes:
+                if not up:
+                    world.bearer.why_not = "no route"
+                    raise LinkError("no route")
+                world.bearer.why_not = None
+                return receipt(record)
+
+            world.bearer.answer = answer
+            for _ in range(3):
+                await world.press()
+                await asyncio.sleep(20)
+            await asyncio.sleep(600)
+            up = True
+            before = len(world.bearer.sent)
+            policy = DeliveryPolicy()
+            await asyncio.sleep(policy.alert_cap_s * (1 + policy.jitter))
+            times = [sent_s for sent_s, _ in world.bearer.sent[before:]]
+            assert len(times) == 3
+            assert times[2] - times[0] < 0.1
+
+    run(story())
+
+
+@pytest.mark.parametrize(("located", "positions"), [(False, 1), (True, 0)])
+def test_after_a_restart_a_position_still_follows_an_alert_that_has_none(located: bool, positions: int) -> None:
+    async def story() -> None:
+        _, outbox = left_behind()
+        if located:
+            position = Recorder(DEVICE, EARLIER, DEVICE_KEY, History({}), 0.0).make(Kind.POSITION, 2.0, None)
+            outbox.alert.append(StoredRecord(position, None, delivered=True, delivered_at_ms=None))
+        async with running(outbox) as world:
+            for _ in range(3):
+                world.device.on_fix(fix_at(asyncio.get_running_loop().time()))
+                await asyncio.sleep(1)
+            assert len(world.bearer.sent_of(Kind.POSITION)) == positions
 
     run(story())
 

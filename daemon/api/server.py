@@ -15,7 +15,7 @@ from bondmate import __version__
 from bondmate.core.delivery import Waiting
 from bondmate.device import Device
 from bondmate.errors import LocalError
-from bondmate.records import ALERT_KINDS, Stream, unix_ms, utc_text
+from bondmate.records import ALERT_KINDS, Stream, utc_text
 
 SOCKET_FILE = "api.sock"
 MAX_BODY_OCTETS = 4096
@@ -61,10 +61,10 @@ class Api:
         for waiting in parts.delivery.snapshot(now):
             queue[waiting.record.id.stream.label] += 1
         alert = None if device.alert is None or device.alert.cancelled else device.alert.to_json()
-        if alert is not None:
-            state = "alert"
+        if any(code in faults for code in _DEGRADING):
+            state = "degraded"
         else:
-            state = "degraded" if any(code in faults for code in _DEGRADING) else "armed"
+            state = "armed" if alert is None else "alert"
         return web.json_response(
             {
                 "device": str(parts.recorder.device),
@@ -163,7 +163,7 @@ def _waiting(waiting: Waiting) -> dict[str, Any]:
         "kind": record.kind.label,
         "priority": waiting.priority,
         "state": "in_flight" if waiting.in_flight else "stored" if waiting.stored else "in_memory",
-        "stored_at": utc_text(unix_ms(record.made_at)) if waiting.stored else None,
+        "stored_at": utc_text(waiting.stored_at_ms),
         "attempts": waiting.attempts,
         "next_try_s": None if waiting.next_try_s is None else round(waiting.next_try_s, 3),
         "bearer": waiting.bearer,

@@ -21,8 +21,13 @@ DRIFT_PPM = 50
 
 @dataclass(slots=True)
 class _Reference:
-    """UTC minus monotonic time in milliseconds, and since when and until when fixes agreed on it."""
+    """UTC minus monotonic time in milliseconds, and since when and until when fixes agreed on it.
 
+    `first_ms` is what the first of them said, which every other is compared with: an average that followed a receiver
+    with a slow or standing clock would agree with it for ever.
+    """
+
+    first_ms: float
     offset_ms: float
     since_s: float
     last_s: float
@@ -36,13 +41,13 @@ class GnssClock:
         self._candidate: _Reference | None = None
 
     def on_fix(self, fix: Fix) -> None:
-        """Take a fix into account; one without a date, with few satellites or a poor HDOP is passed over."""
+        """Take a fix into account; one without a date, with few satellites or a poor or unknown HDOP is passed over."""
         if fix.time is None or fix.suspect or (fix.satellites or 0) < MIN_SATELLITES or (fix.hdop or 99.0) > MAX_HDOP:
             return
         offset_ms = fix.time.timestamp() * 1000 - fix.taken_s * 1000
         candidate = self._candidate
-        if candidate is None or abs(offset_ms - candidate.offset_ms) > TOLERANCE_MS:
-            self._candidate = _Reference(offset_ms, fix.taken_s, fix.taken_s)
+        if candidate is None or abs(offset_ms - candidate.first_ms) > TOLERANCE_MS:
+            self._candidate = _Reference(offset_ms, offset_ms, fix.taken_s, fix.taken_s)
             return
         candidate.last_s = fix.taken_s
         candidate.offset_ms += (offset_ms - candidate.offset_ms) / 8

@@ -4,7 +4,6 @@ An epoch is complete when a sentence of another time comes, or when the receiver
 """
 
 import datetime as dt
-import math
 from dataclasses import dataclass
 
 from bondmate.records import Fix
@@ -19,7 +18,10 @@ _POSITION_ORDER = ("GGA", "GNS", "RMC", "GLL")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:
-    """What one sentence says; None where it says nothing. Times in milliseconds of the UTC day."""
+    """What one sentence says; None where it says nothing. Times in milliseconds of the UTC day.
+
+    Whoever reads the sentence refuses numbers that are not finite or out of range: here they are believed.
+    """
 
     type: str
     time_ms: int | None = None
@@ -43,9 +45,8 @@ class EpochAssembler:
         self._epoch: dict[str, Sentence] = {}
         self._time_ms: int | None = None
         self._last_at = 0.0
-        self._date: dt.date | None = None
-        self._dated_ms: int | None = None
-        """The time of day up to which `_date` was carried on, to notice midnight."""
+        self._dated: tuple[dt.date, int] | None = None
+        """The date, and the time of day up to which it was carried on, to notice midnight."""
 
     def feed(self, sentence: Sentence, now: float) -> Fix | None:
         """Take a sentence; the fix of the epoch that it ends, if that had one."""
@@ -56,13 +57,13 @@ class EpochAssembler:
             self._time_ms = sentence.time_ms
         self._last_at = now
         self._epoch[sentence.type] = sentence
-        if sentence.date is not None:
-            self._date, self._dated_ms = sentence.date, sentence.time_ms
+        if sentence.date is not None and sentence.time_ms is not None:
+            self._dated = sentence.date, sentence.time_ms
         return ended
 
     def poll(self, now: float) -> Fix | None:
         """The fix of an epoch that ended by silence."""
-        if self._time_ms is None or now - self._last_at < QUIET_S:
+        if self._time_ms is None or now < self._last_at + QUIET_S:
             return None
         return self._finish()
 
@@ -84,7 +85,7 @@ class EpochAssembler:
             accuracy_m = hdop * USER_RANGE_ERROR_M
         alt_m = _first(sentences, "alt_m", ("GGA", "GNS"))
         mode = _first(sentences, "mode", ("GSA",))
-        satellites = _first(sentences, "satellites", ("GGA", "GNS", "GSA"))
+        satellites = _first(sentences, "satellites", ("GGA", "GNS"))
         return Fix(
             taken_s=self._last_at,
             time=self._utc(time_ms),
@@ -101,14 +102,13 @@ class EpochAssembler:
 
     def _utc(self, time_ms: int) -> dt.datetime | None:
         """The date comes with some sentences; between them it is carried on, across midnight too."""
-        if self._date is None or self._dated_ms is None:
+        if self._dated is None:
             return None
-        if time_ms < self._dated_ms - _DAY_MS // 2:
-            self._date += dt.timedelta(days=1)
-        self._dated_ms = time_ms
-        return dt.datetime(self._date.year, self._date.month, self._date.day, tzinfo=dt.UTC) + dt.timedelta(
-            milliseconds=time_ms
-        )
+        date, dated_ms = self._dated
+        if time_ms < dated_ms - _DAY_MS // 2:
+            date += dt.timedelta(days=1)
+        self._dated = date, time_ms
+        return dt.datetime.combine(date, dt.time(), dt.UTC) + dt.timedelta(milliseconds=time_ms)
 
 
 def _has_position(sentence: Sentence | None) -> bool:
@@ -119,6 +119,6 @@ def _first(sentences: dict[str, Sentence], name: str, order: tuple[str, ...]) ->
     for kind in order:
         if kind in sentences:
             value: float | None = getattr(sentences[kind], name)
-            if value is not None and math.isfinite(value):
+            if value is not None:
                 return value
     return None

@@ -4,7 +4,6 @@ A pattern always plays to its end, and none is played over another: in the palm 
 """
 
 from bisect import bisect
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
@@ -12,7 +11,7 @@ from itertools import accumulate
 PAUSE_S = 0.4
 """Between two patterns, so that they are felt as two."""
 MAX_WAITING = 8
-"""More than this is noise: the oldest one waiting gives way."""
+"""More than this is noise: a receipt gives way, and without one the oldest."""
 
 
 class Pattern(Enum):
@@ -38,13 +37,17 @@ class FeedbackPlayer:
     """Plays patterns one after the other; `level(now)` is what the motor does at that moment."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Pattern] = deque(maxlen=MAX_WAITING)
+        self._waiting: list[Pattern] = []
         self._playing: _Playing | None = None
 
     def play(self, pattern: Pattern, now: float) -> None:
-        """Play a pattern now, or behind those that wait."""
+        """Play a pattern now, or behind the one that plays; what became of a press is felt before receipts."""
         self._waiting.append(pattern)
+        # a stable sort: of two presses the later one has the last word
+        self._waiting.sort(key=lambda waiting: waiting is Pattern.DELIVERED)
         self._advance(now)
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting.pop(-1 if self._waiting[-1] is Pattern.DELIVERED else 0)
 
     def level(self, now: float) -> bool:
         """Whether the motor runs at `now`."""
@@ -63,5 +66,5 @@ class FeedbackPlayer:
         if self._playing is not None and now >= self._playing.ends_s:
             self._playing = None
         if self._playing is None and self._waiting:
-            _, *edges_s = accumulate(self._waiting.popleft().value, initial=now)
+            _, *edges_s = accumulate(self._waiting.pop(0).value, initial=now)
             self._playing = _Playing(tuple(edges_s), edges_s[-1] + PAUSE_S)

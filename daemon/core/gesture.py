@@ -38,9 +38,10 @@ class HoldRecognizer:
         if self._pressed_at is None:
             return False
         held_until = now if self._released_at is None else self._released_at
-        recognized = not self._recognized and held_until - self._pressed_at >= self._hold_s
+        # the same sums as in next_due: a difference may be rounded to just under what is asked for
+        recognized = not self._recognized and held_until >= self._pressed_at + self._hold_s
         self._recognized = self._recognized or recognized
-        if self._released_at is not None and now - self._released_at >= REARM_S:
+        if self._released_at is not None and now >= self._released_at + REARM_S:
             self._pressed_at = self._released_at = None
         return recognized
 

@@ -3,13 +3,17 @@
 from gpiozero import DigitalOutputDevice
 from gpiozero.pins import Factory
 
+from bondmate.drivers.pins import claiming
+
 
 class PinIndicator:
     """Implements ports.Indicator; covert means that the LED stays dark, whatever is asked."""
 
     def __init__(self, factory: Factory, vibration_pin: int, led_pin: int, *, covert: bool) -> None:
-        self._motor = DigitalOutputDevice(vibration_pin, pin_factory=factory)
-        self._led = DigitalOutputDevice(led_pin, pin_factory=factory)
+        with claiming("the vibration motor", vibration_pin):
+            self._motor = DigitalOutputDevice(vibration_pin, pin_factory=factory)
+        with claiming("the LED", led_pin):
+            self._led = DigitalOutputDevice(led_pin, pin_factory=factory)
         self._covert = covert
 
     def vibrate(self, on: bool) -> None:

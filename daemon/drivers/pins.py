@@ -1,22 +1,36 @@
 """The pin factory that the configuration names, and nothing else: a silent fall-back would be a dead button."""
 
-import logging
-from importlib.metadata import entry_points
+import contextlib
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
 
 from gpiozero import GPIOZeroError
 from gpiozero.pins import Factory
 
 from bondmate.errors import LocalError
 
-log = logging.getLogger(__name__)
+
+@contextlib.contextmanager
+def claiming(what: str, pin: int) -> Iterator[None]:
+    """Tells what could not be done with which pin, as a LocalError."""
+    try:
+        yield
+    except (GPIOZeroError, OSError, ValueError) as problem:
+        raise LocalError(f"{what} at pin {pin} does not work: {problem}; see [gpio] in the configuration") from problem
 
 
-def open_factory(name: str) -> Factory:
-    """Gpiozero's pin factory of that entry point's name. Raises LocalError, naming those that exist."""
+def find_factory(name: str) -> EntryPoint:
+    """The entry point of that name. Raises LocalError, naming those that exist."""
     known = entry_points(group="gpiozero_pin_factories")
     if name not in known.names:
         raise LocalError(f"gpio.factory: no pin factory is called {name!r}; there are {', '.join(sorted(known.names))}")
+    return known[name]
+
+
+def open_factory(name: str) -> Factory:
+    """Gpiozero's pin factory of that entry point's name. Raises LocalError."""
+    factory = find_factory(name)
     try:
-        return known[name].load()()
+        return factory.load()()
     except (GPIOZeroError, ImportError, OSError) as problem:
         raise LocalError(f"gpio.factory {name!r} does not work here: {problem}") from problem

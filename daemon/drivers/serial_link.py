@@ -7,7 +7,9 @@ import asyncio
 import contextlib
 import logging
 import os
+import termios
 from collections.abc import Callable
+from time import monotonic
 
 import serial
 
@@ -26,20 +28,22 @@ class SerialLink:
         self._port = port
         self._speed_baud = speed_baud
         self._received = received
-        self.fault: str | None = f"{port} was not opened yet"
-        """Why nothing can be read now, in words; None while the line is open."""
+        self._wait_s = BACKOFF_S
+        self.fault: str | None = None
+        """Why nothing can be read now, in words; None while the line is open, and before the first attempt ended."""
+        self.opened_s: float | None = None
+        """Monotonic time when the line was opened last."""
 
     async def run(self) -> None:
         """Serve the line until cancelled."""
-        wait_s = BACKOFF_S
         while True:
             try:
                 line = await asyncio.to_thread(self._open)
-            except (serial.SerialException, OSError, ValueError) as problem:
+            # pyserial lets a termios.error through when the line goes while it is being set up
+            except (serial.SerialException, OSError, ValueError, termios.error) as problem:
                 self._report(f"{self._port} cannot be opened: {problem}")
             else:
-                wait_s = BACKOFF_S
-                self.fault = None
+                self.fault, self.opened_s = None, monotonic()
                 log.info("%s open at %d baud", self._port, self._speed_baud)
                 try:
                     self._report(await self._read_until_gone(line.fileno()))
@@ -47,12 +51,13 @@ class SerialLink:
                     # closed before it is opened again, else it comes back under another name
                     with contextlib.suppress(OSError):
                         line.close()
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, BACKOFF_CAP_S)
+            await asyncio.sleep(self._wait_s)
+            self._wait_s = min(self._wait_s * 2, BACKOFF_CAP_S)
 
     def _open(self) -> serial.Serial:
         # opening can block in the kernel for as long as the device likes, so this runs in a thread
-        return serial.Serial(self._port, self._speed_baud, timeout=0, exclusive=True)
+        # inter_byte_timeout=0 makes VMIN 1: with pyserial's 0, a line that is idle reads like one that is gone
+        return serial.Serial(self._port, self._speed_baud, timeout=0, inter_byte_timeout=0, exclusive=True)
 
     async def _read_until_gone(self, descriptor: int) -> str:
         loop = asyncio.get_running_loop()
@@ -68,6 +73,8 @@ class SerialLink:
             else:
                 why = f"{self._port} is gone: end of file"
             if data:
+                # not already when it opens: a broken line may open and go five times a second, for ever
+                self._wait_s = BACKOFF_S
                 self._received(data)
             else:
                 # at once: a line that is gone stays readable, and would keep the loop busy

@@ -3,12 +3,17 @@
 One connection, used by one thread. Says nothing about what is stored; see outbox.
 """
 
+import logging
+import os
+from itertools import count
 from pathlib import Path
 
 import apsw
 
 from bondmate.durable import sync_directory
 from bondmate.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 DATABASE_FILE = "outbox.db"
 APPLICATION_ID = 0x424D4F58
@@ -47,22 +52,50 @@ MIGRATIONS = (
 
 
 def open_database(directory: Path) -> apsw.Connection:
-    """Open or make the database in `directory` and bring it to the newest version. Raises StoreError."""
+    """Open or make the database in `directory` and bring it to the newest version. Raises StoreError.
+
+    A file that is no database any more is set aside, never deleted, and a fresh one is made.
+    """
     path = directory / DATABASE_FILE
     try:
-        fresh = not path.exists()
-        connection = apsw.Connection(str(path))
-        try:
-            _configure(connection)
-            _migrate(connection)
-            if fresh:
-                sync_directory(directory)
-        except BaseException:
-            connection.close()
-            raise
+        return _open(path)
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        damage = str(error)
     except (apsw.Error, OSError) as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
+    try:
+        log.critical("%s is damaged (%s): set aside as %s, going on with a fresh one", path, damage, _set_aside(path))
+        return _open(path)
+    except (apsw.Error, OSError) as error:
+        raise StoreError(f"{path} cannot be opened afresh: {error}") from error
+
+
+def _open(path: Path) -> apsw.Connection:
+    # SQLite would make it readable for others; its companion files take the mode of this one
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = apsw.Connection(str(path))
+    try:
+        _configure(connection)
+        _migrate(connection)
+        # always: a start that was cut short may have made the file, and no more
+        sync_directory(path.parent)
+    except BaseException:
+        # SQLite would throw the write-ahead log away with the file that it belongs to
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close()
+        raise
     return connection
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the file and its companions to the first free name; what they hold may still be read by somebody."""
+    number = next(number for number in count(1) if not path.with_name(f"{path.name}.damaged-{number}").exists())
+    for suffix in ("-wal", "-shm", ""):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(path.with_name(f"{path.name}.damaged-{number}{suffix}"))
+    sync_directory(path.parent)
+    return path.with_name(f"{path.name}.damaged-{number}")
 
 
 def _configure(connection: apsw.Connection) -> None:

@@ -4,7 +4,8 @@ Every call runs in the one thread that owns the connection; nothing here touches
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,8 @@ from bondmate.records import (
 )
 from bondmate.store.database import open_database
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 _COLUMNS = (
@@ -47,10 +50,11 @@ class SqliteOutbox:
         self._connection: apsw.Connection | None = None
 
     async def open(self) -> None:
-        """Open the file; without it every other call raises StoreError."""
+        """Open the file, if it is not open; without it every other call raises StoreError."""
 
         def run() -> None:
-            self._connection = open_database(self._directory)
+            if self._connection is None:
+                self._connection = open_database(self._directory)
 
         await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
@@ -94,10 +98,11 @@ class SqliteOutbox:
             connection.execute(
                 "INSERT INTO record (session, stream, sequence, kind, data, digest,"
                 " made_at_ms, made_at_source, made_at_uncertainty_ms, stored_at_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
                 values,
             )
-            if identity.stream in CHAINED:
+            # a record that was there already is no head any more, if others came behind it
+            if identity.stream in CHAINED and connection.changes():
                 connection.execute(
                     "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)",
                     (int(identity.stream), identity.session.octets, identity.sequence, record.digest),
@@ -116,12 +121,12 @@ class SqliteOutbox:
 
         await self._write(run)
 
-    async def pending(self) -> list[SignedRecord]:
+    async def pending(self) -> list[StoredRecord]:
         """See ports.Outbox."""
 
-        def run(connection: apsw.Connection) -> list[SignedRecord]:
+        def run(connection: apsw.Connection) -> list[StoredRecord]:
             rows = connection.execute(f"SELECT {_COLUMNS} FROM record WHERE receipt IS NULL ORDER BY position")  # noqa: S608 - a constant
-            return [self._stored(row).record for row in rows]
+            return list(self._readable(rows))
 
         return await self._run(run)
 
@@ -131,11 +136,12 @@ class SqliteOutbox:
 
         def run(connection: apsw.Connection) -> list[StoredRecord]:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM record WHERE stream = {int(Stream.ALERT)} AND position >="  # noqa: S608 - constants
+                f"SELECT {_COLUMNS} FROM record WHERE stream IN ({int(Stream.ALERT)}, {int(Stream.POSITION)})"  # noqa: S608 - constants
+                " AND position >="
                 f" (SELECT max(position) FROM record WHERE stream = {int(Stream.ALERT)} AND kind IN ({kinds}))"
                 " ORDER BY position"
             )
-            return [self._stored(row) for row in rows]
+            return list(self._readable(rows))
 
         return await self._run(run)
 
@@ -158,10 +164,22 @@ class SqliteOutbox:
                 raise StoreError("the outbox is not open")
             try:
                 return run(self._connection)
-            except (apsw.Error, OSError) as error:
+            except (apsw.Error, OSError, ValueError) as error:
                 raise StoreError(f"the outbox failed: {error}") from error
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, guarded)
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._thread, guarded)
+        except RuntimeError as error:
+            raise StoreError("the outbox is closed") from error
+        return await done
+
+    def _readable(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredRecord]:
+        """Without the rows that a newer daemon wrote and this one does not know: they must not stop the others."""
+        for row in rows:
+            try:
+                yield self._stored(row)
+            except ValueError as error:
+                log.warning("a record stays in the outbox, for this daemon cannot read it (%s): start the newer", error)
 
     def _stored(self, row: tuple[Any, ...]) -> StoredRecord:
         session, stream, sequence, kind, data, digest, made_ms, source, uncertainty_ms, *fate = row

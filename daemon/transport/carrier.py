@@ -68,7 +68,7 @@ class Carrier(interfaces.MessageInterface):  # type: ignore[misc]  # untyped
             return
         try:
             message = Message.decode(datagram, remote=self.gateway)
-        except error.UnparsableMessage:
+        except (error.UnparsableMessage, ValueError):
             return
         self._messages.dispatch_message(message)
 

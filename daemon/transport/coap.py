@@ -4,6 +4,7 @@ It carries; it decides nothing. Deadlines, retries and order are the delivery co
 """
 
 import asyncio
+import itertools
 import logging
 import socket as sockets
 from collections.abc import Callable
@@ -54,136 +55,148 @@ class Receipts(resource.Resource):  # type: ignore[misc]  # untyped
 
 
 class CoapBearer:
-    """Implements ports.Bearer over UDP, with one socket for alerts and one for everything else."""
+    """Implements ports.Bearer over UDP.
+
+    Each exchange has a socket to itself, for aiocoap lets one confirmable exchange a socket and remote wait for the
+    one before. A socket that served well is used again; after any failure it is closed, and the next one asks for
+    the gateway's address anew.
+    """
 
     name = "ip"
 
-    def __init__(self, keys: ChannelKeys, session: SessionId, address: Address, renew: Callable[[], SessionId]) -> None:
-        """`renew` draws a session whose counter is far ahead; it may take its time, and runs in a thread."""
+    def __init__(
+        self,
+        keys: ChannelKeys,
+        session: SessionId,
+        addresses: tuple[Address, ...],
+        renew: Callable[[], SessionId],
+    ) -> None:
+        """`renew` gives a session whose counter is far ahead."""
         self.session = session
         self.why_not: str | None = "nothing sent yet"
         self.last_success_s: float | None = None
         self._keys = keys
-        self._address = address
-        self._renew_session = renew
+        self._security = SessionContext(keys, session)
+        self._targets = itertools.cycle(addresses)
+        self._tried = 0
+        self._renew = renew
         self._unauthorized = 0
         self._site = resource.Site()
-        self._open()
+        self._idle: list[_Socket] = []
+        self._busy: set[_Socket] = set()
 
     def listen(self, take_receipt: Callable[[bytes], None]) -> None:
         """Give each receipt that comes to `/c` to `take_receipt`, which raises RemoteError for a false one."""
         self._site.add_resource(["c"], Receipts(take_receipt))
 
-    async def send(self, submission: bytes, *, urgent: bool) -> bytes:
+    async def send(self, submission: bytes) -> bytes:
         """See ports.Bearer."""
-        socket = self._urgent if urgent else self._routine
+        security = self._security
+        socket: _Socket | None = None
         try:
-            payload = await self._exchange(socket, submission)
-        except UnauthorizedError as failure:
-            self.why_not = str(failure)
-            self._unauthorized += 1
-            if self._unauthorized % UNAUTHORIZED_LIMIT == 0:
-                await self._renew()
+            socket = self._idle.pop() if self._idle else await self._open()
+            self._busy.add(socket)
+            payload = await _exchange(socket.endpoint, security, submission)
+        except BaseException as failure:
+            self.why_not = str(failure) if isinstance(failure, LinkError) else "no answer in time"
+            if isinstance(failure, UnauthorizedError) and security is self._security:
+                self._refused()
+            if socket is not None:
+                self._busy.discard(socket)
+                await socket.close()
             raise
-        except LinkError as failure:
-            self.why_not = str(failure)
-            raise
-        except asyncio.CancelledError:
-            # the deadline: aiocoap would hold the next message back until this exchange gave up
-            self.why_not = "no answer"
-            await socket.close()
-            raise
+        self._busy.discard(socket)
         self.why_not, self.last_success_s = None, monotonic()
         self._unauthorized = 0
+        if security is self._security:
+            self._idle.append(socket)
+        else:
+            await socket.close()
         return payload
 
     async def close(self) -> None:
-        """Close both sockets."""
-        await self._urgent.close()
-        await self._routine.close()
+        """Close every socket, also of exchanges under way."""
+        sockets, self._idle, self._busy = [*self._idle, *self._busy], [], set()
+        for socket in sockets:
+            await socket.close()
 
-    def _open(self) -> None:
-        self._security = SessionContext(self._keys, self.session)
-        self._urgent = _Socket(self._security, self._site, self._address)
-        self._routine = _Socket(self._security, self._site, self._address)
-
-    async def _renew(self) -> None:
-        """Go on in a session that is ahead: after a restored card our counter is behind what the gateway saw."""
-        self.session = await asyncio.to_thread(self._renew_session)
-        log.warning("refused %d times: going on over ip in session %s", self._unauthorized, self.session)
-        await self.close()
-        self._open()
-
-    async def _exchange(self, socket: "_Socket", submission: bytes) -> bytes:
-        endpoint = await socket.open()
-        request = Message(code=POST, mtype=CON, uri_path=["r"], payload=submission, transport_tuning=Tuning())
-        request.remote = endpoint.gateway
+    async def _open(self) -> "_Socket":
+        """A socket to the next of the gateway's addresses. Raises LinkError."""
+        address = next(self._targets)
+        loop = asyncio.get_running_loop()
         try:
-            response = await endpoint.context.request(request, handle_blockwise=False).response
-        except NotAProtectedMessage as unprotected:
-            code = unprotected.plain_message.code
-            if code == UNAUTHORIZED:
-                raise UnauthorizedError(
-                    "an unprotected 4.01: the gateway does not know this device's session"
-                ) from None
-            raise LinkError(f"an unprotected {code}, which proves nothing") from None
-        except ProtectionInvalid as problem:
-            raise LinkError(f"an answer that does not verify: {problem}") from problem
-        except (error.Error, OSError) as problem:
-            raise LinkError(f"no answer: {str(problem) or type(problem).__name__}") from problem
-        if not isinstance(response.remote, OSCOREAddress) or response.remote.security_context is not self._security:
-            raise LinkError(f"an answer outside OSCORE ({response.code}), which proves nothing")
-        if not response.code.is_successful():
-            raise LinkError(f"the gateway answered {response.code}")
-        return bytes(response.payload)
+            # by name each time: a gateway may move, and after a change of network the old answer may be wrong
+            found = await loop.getaddrinfo(address.host, address.port, type=sockets.SOCK_DGRAM)
+            # a name may have addresses of which only some can be reached from here: each gets its turn
+            family, _, _, _, peer = found[self._tried % len(found)]
+            self._tried += 1
+            socket = _Socket((str(peer[0]), int(peer[1])), str(address))
+            socket.transport, _ = await loop.create_datagram_endpoint(lambda: socket, family=family)
+        except OSError as problem:
+            raise LinkError(f"{address}: {problem.strerror or problem}") from problem
+        socket.endpoint = Endpoint(self._security, self._site, socket.send)
+        return socket
+
+    def _refused(self) -> None:
+        """After a restored card our counter is behind what the gateway saw: then go on in a session that is ahead."""
+        self._unauthorized += 1
+        if self._unauthorized % UNAUTHORIZED_LIMIT == 0:
+            self.session = self._renew()
+            self._security = SessionContext(self._keys, self.session)
+            log.warning("refused %d times in a row: going on over ip in session %s", self._unauthorized, self.session)
+
+
+async def _exchange(endpoint: Endpoint, security: SessionContext, submission: bytes) -> bytes:
+    """Post one submission and return the payload of the authenticated answer. Raises LinkError."""
+    request = Message(code=POST, mtype=CON, uri_path=["r"], payload=submission, transport_tuning=Tuning())
+    request.remote = endpoint.gateway
+    try:
+        response = await endpoint.context.request(request, handle_blockwise=False).response
+    except NotAProtectedMessage as unprotected:
+        code = unprotected.plain_message.code
+        if code == UNAUTHORIZED:
+            raise UnauthorizedError("an unprotected 4.01: the gateway does not know this device's session") from None
+        raise LinkError(f"an unprotected {code}, which proves nothing") from None
+    except ProtectionInvalid as problem:
+        raise LinkError(f"an answer that does not verify: {problem}") from problem
+    except (error.Error, OSError) as problem:
+        raise LinkError(f"no answer: {str(problem) or type(problem).__name__}") from problem
+    # aiocoap parses what anybody may send before it is verified, and some of that makes it raise nearly anything
+    except Exception as problem:
+        raise LinkError(f"an answer that could not be read: {type(problem).__name__}: {problem}") from problem
+    if not isinstance(response.remote, OSCOREAddress) or response.remote.security_context is not security:
+        raise LinkError(f"an answer outside OSCORE ({response.code}), which proves nothing")
+    if not response.code.is_successful():
+        raise LinkError(f"the gateway answered {response.code}")
+    return bytes(response.payload)
 
 
 class _Socket(asyncio.DatagramProtocol):
-    """A UDP socket and its endpoint, opened when first needed and again after each close."""
+    """A UDP socket to one address of the gateway, and the aiocoap endpoint over it."""
 
-    def __init__(self, security: SessionContext, site: resource.Site, address: Address) -> None:
-        self._security = security
-        self._site = site
-        self._address = address
-        self._peer: tuple[str, int] | None = None
-        """The gateway's address, without the scope and flow that IPv6 adds."""
-        self._transport: asyncio.DatagramTransport | None = None
-        self._endpoint: Endpoint | None = None
+    transport: asyncio.DatagramTransport
+    endpoint: Endpoint
 
-    async def open(self) -> Endpoint:
-        """The endpoint, made now if there is none. Raises LinkError."""
-        if self._endpoint is None:
-            loop = asyncio.get_running_loop()
-            try:
-                # by name each time: a gateway may move, and after a change of network the old answer may be wrong
-                [(family, _, _, _, peer), *_] = await loop.getaddrinfo(
-                    self._address.host, self._address.port, type=sockets.SOCK_DGRAM
-                )
-                self._transport, _ = await loop.create_datagram_endpoint(lambda: self, family=family)
-            except OSError as problem:
-                raise LinkError(f"{self._address}: {problem.strerror or problem}") from problem
-            self._peer = (str(peer[0]), int(peer[1]))
-            self._endpoint = Endpoint(self._security, self._site, self._transmit)
-        return self._endpoint
+    def __init__(self, peer: tuple[str, int], name: str) -> None:
+        self._peer = peer
+        self._name = name
 
     async def close(self) -> None:
-        """Drop the socket and every exchange on it."""
-        endpoint, self._endpoint = self._endpoint, None
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
-        if endpoint is not None:
-            await endpoint.context.shutdown()
+        """Drop the socket and the exchange on it."""
+        if not self.transport.is_closing():
+            self.transport.close()
+            await self.endpoint.context.shutdown()
+
+    def send(self, datagram: bytes) -> None:
+        """Send without waiting; what the network does not take is lost, as in any network."""
+        if not self.transport.is_closing():
+            self.transport.sendto(datagram, self._peer)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """From asyncio. Whoever is not at the gateway's address is not listened to."""
-        if self._endpoint is not None and self._peer is not None and addr[:2] == self._peer:
-            self._endpoint.carrier.received(data)
+        if addr[:2] == self._peer:
+            self.endpoint.carrier.received(data)
 
     def error_received(self, exc: Exception) -> None:
         """From asyncio: no route, for instance. The exchange goes on: the network may come back within it."""
-        log.info("udp to %s: %s", self._address, exc)
-
-    def _transmit(self, datagram: bytes) -> None:
-        if self._transport is not None:
-            self._transport.sendto(datagram, self._peer)
+        log.info("udp to %s: %s", self._name, exc)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from aiocoap import UNAUTHORIZED, Message
 from aiocoap.numbers.types import ACK
 
+from bondmate_sim.process import wait_until
 from bondmate_sim.world import World
 from tests.e2e.conftest import alerts, press, wait_for_state
 
@@ -36,6 +37,7 @@ def test_an_unprotected_post_is_refused_and_leaves_nothing(world: World) -> None
 def test_every_datagram_of_the_device_is_refused_when_replayed(world: World) -> None:
     press(world)
     wait_for_state(world, "delivered")
+    wait_until(lambda: alerts(world)[0]["positions"] and not world.ctl("queue"), 10, "the position, and an empty queue")
     before = alerts(world)
     ups = [
         one.data for one in world.datagrams() if one.direction == "up" and Message.decode(one.data).code.is_request()

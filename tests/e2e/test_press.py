@@ -1,5 +1,6 @@
 """What an officer meets: no fix, a broken card, a button held at start, a slip of the finger, a bad configuration."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -106,6 +107,77 @@ def test_a_bad_configuration_never_takes_the_button_away(world: World) -> None:
     assert "hold_seconds" in fault["text"]
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ('factory = "bondmate_sim"', 'factory = "lgpoi"', "no pin factory is called 'lgpoi'"),
+        ("button_pin = 17", "button_pin = 63", "the button at pin 63 does not work"),
+        ("/credentials", "/elsewhere", "credentials.json: No such file"),
+    ],
+)
+def test_a_configuration_that_reads_well_but_does_not_work_gives_way_to_the_last_good_one(
+    world: World, good: str, bad: str, said: str
+) -> None:
+    wait_until((world.directory / "state" / "last-good.toml").exists, 5, "the last good configuration")
+    world.daemon.stop()
+    text = world.config_file.read_text()
+    assert good in text
+    for _ in range(2):
+        world.config_file.write_text(text.replace(good, bad))
+        world.start_daemon()
+        [fault] = [fault for fault in world.ctl("status")["faults"] if fault["code"] == "configuration"]
+        assert said in fault["text"]
+        world.daemon.stop()
+    world.start_daemon()
+    press(world)
+    wait_for_state(world, "delivered")
+
+
+def test_check_finds_a_pin_factory_that_does_not_exist(make_world: Callable[..., World]) -> None:
+    world = prepared(make_world)
+    world.config_file.write_text(world.config_file.read_text().replace('"bondmate_sim"', '"lgpoi"'))
+    done = subprocess.run(
+        [BONDMATED, "--config", world.config_file, "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 78
+    assert "there are" in done.stderr
+
+
+def test_a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on(world: World) -> None:
+    done = subprocess.run(
+        [BONDMATED, "--config", world.config_file],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env=os.environ | {"BONDMATE_SIM_BOARD": str(world.board_socket)},
+    )
+    assert done.returncode == 1
+    assert "in use by another bondmated" in done.stderr
+    press(world)
+    wait_for_state(world, "delivered")
+
+
+def test_when_the_pins_are_gone_the_daemon_ends_for_systemd_to_start_it_again(world: World) -> None:
+    world.board.kill()
+    ended = wait_until(lambda: world.daemon.pid is None, 15, "the daemon to end")
+    assert ended
+    assert world.daemon.stop() == 1
+    assert "the button at pin 17 does not work" in world.daemon.log.read_text()
+
+
+def test_a_wiped_state_directory_is_a_visible_loss(world: World) -> None:
+    press(world)
+    wait_for_state(world, "delivered")
+    world.daemon.kill()
+    for kept in (world.directory / "state").iterdir():
+        kept.unlink()
+    world.start_daemon()
+    press(world)
+    wait_for_state(world, "delivered")
+    assert sorted(str(alert["chain"]) for alert in alerts(world)) == ["broken", "whole"]
+
+
 def test_a_bad_configuration_is_refused_by_check_and_at_the_first_start(make_world: Callable[..., World]) -> None:
     world = prepared(make_world)
     good = world.config_file.read_text()
@@ -137,6 +209,15 @@ def test_a_cancelled_alert_is_shown_with_its_cancellation(world: World) -> None:
     assert len(cancelled) == 1
     with pytest.raises(Exception, match="no alert is open"):
         world.ctl("alert", "cancel")
+
+
+def test_the_daemon_stays_within_its_memory(world: World) -> None:
+    for _ in range(5):
+        press(world)
+        wait_for_state(world, "delivered")
+    status = Path(f"/proc/{world.daemon.pid}/status").read_text()
+    [peak_kib] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")]
+    assert peak_kib < 64 * 1024
 
 
 def test_the_watchdog_is_fed_as_often_as_asked(make_world: Callable[..., World]) -> None:

@@ -201,6 +201,33 @@ def test_the_first_record_of_all_is_whole_and_a_second_first_waits_for_its_openi
     assert (device.chain(first), device.chain(second)) == ("whole", "waiting")
 
 
+def test_a_device_that_knows_of_no_record_though_we_hold_one_has_lost_its_store(device: Device) -> None:
+    before = device.sign(records.PANIC, 1, None)
+    opening = device.sign(records.OPENING, 1, None, session=SECOND, body=[])
+    alert = device.sign(records.PANIC, 1, None, session=SECOND)
+    device.take(before)
+    device.take(opening, SECOND)
+    device.take(alert, SECOND)
+    assert (device.chain(before), device.chain(alert)) == ("whole", "broken")
+
+
+def test_a_later_session_makes_no_loss_of_the_first(device: Device) -> None:
+    opening = device.sign(records.OPENING, 1, None, body=[])
+    alert = device.sign(records.PANIC, 1, None)
+    device.take(opening)
+    device.take(alert)
+    follower = device.sign(
+        records.OPENING,
+        1,
+        short(opening),
+        session=SECOND,
+        body=[named(opening, records.STATE, FIRST, 1), named(alert, records.ALERT, FIRST, 1)],
+    )
+    device.take(follower, SECOND)
+    device.take(device.sign(records.PANIC, 1, short(alert), session=SECOND), SECOND)
+    assert device.chain(alert) == "whole"
+
+
 @pytest.mark.parametrize(
     ("previous", "says", "state"),
     [
@@ -209,7 +236,6 @@ def test_the_first_record_of_all_is_whole_and_a_second_first_waits_for_its_openi
         (None, "named", "broken"),
         (b"", "lost", "whole"),
         (None, "lost", "broken"),
-        (None, "nothing", "whole"),
         (b"", "nothing", "broken"),
         ("match", "another digest", "broken"),
     ],

@@ -5,10 +5,10 @@ import json
 import sys
 from collections.abc import Callable
 
-from tests.perf import press
+from tests.perf import press, start
 from tests.perf.table import Row, table
 
-AREAS: dict[str, Callable[[int], list[Row]]] = {"press": press.measure}
+AREAS: dict[str, Callable[[int], list[Row]]] = {"start": start.measure, "press": press.measure}
 
 
 def main() -> int:

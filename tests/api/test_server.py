@@ -1,0 +1,407 @@
+import asyncio
+import datetime as dt
+import http.client
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from bondmate import __version__
+from bondmate.api.server import MAX_BODY_OCTETS, serve
+from bondmate.device import Device
+from bondmate.records import Fix, Stream, Suspicion
+from tests.api.served import DEVICE, SESSION, UTC_TEXT, Served, served
+from tests.eventually import eventually
+
+# What others build on: a member more is free, one less is not
+STATUS_KEYS = {
+    "device", "version", "uptime_s", "state", "duty", "exercise", "alert", "fix", "queue", "bearers", "battery",
+    "session", "store", "clock", "faults",
+}  # fmt: skip
+QUEUE_KEYS = {"record", "kind", "priority", "state", "stored_at", "attempts", "next_try_s", "bearer", "why"}
+ALERT_KEYS = {
+    "alert_id", "kind", "state", "raised_at", "stored_at", "delivered_at", "acknowledged_at", "closed_at", "exercise",
+}  # fmt: skip
+FIX_KEYS = {
+    "time", "lat", "lon", "alt_m", "speed_mps", "track_deg", "mode", "hdop", "accuracy_m", "satellites", "age_s",
+    "source", "suspect",
+}  # fmt: skip
+
+
+class Connection(http.client.HTTPConnection):
+    """The standard library's client on a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(str(self._path))
+
+
+def exchange(path: Path, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    """The status and the JSON of one answer."""
+    connection = Connection(path)
+    try:
+        connection.request(method, resource, body, {name.replace("_", "-"): text for name, text in headers.items()})
+        response = connection.getresponse()
+        assert response.headers.get_content_type() == "application/json"
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+async def asked(there: Served, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    return await there.as_client(lambda: exchange(there.socket, method, resource, body, **headers))
+
+
+async def status(there: Served) -> dict[str, Any]:
+    code, answer = await asked(there, "GET", "/status")
+    assert code == 200
+    assert isinstance(answer, dict)
+    return answer
+
+
+def test_the_status_of_a_device_that_knows_nothing_yet(run: Path) -> None:
+    """Unknown is null, never a made-up value."""
+
+    async def main() -> None:
+        async with served(run, utc_ms=None) as there:
+            await there.settled(1)
+            answer = await status(there)
+            assert set(answer) == STATUS_KEYS
+            uptime_s = answer.pop("uptime_s")
+            assert 0 <= uptime_s < 60
+            assert answer == {
+                "device": "BM-7f3a09c1",
+                "version": __version__,
+                "state": "armed",
+                "duty": None,
+                "exercise": False,
+                "alert": None,
+                "fix": None,
+                "queue": {"alert": 0, "state": 1, "position": 0, "presence": 0, "health": 0, "report": 0},
+                "bearers": [{"name": "ip", "up": False, "last_success_s": None, "why_not": "nothing sent yet"}],
+                "battery": None,
+                "session": "0012-5be2aa10",
+                "store": {"ok": True},
+                "clock": {"source": None, "uncertainty_ms": None},
+                "faults": [],
+            }
+
+    asyncio.run(main())
+
+
+def test_the_status_of_a_device_that_knows_all(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            now = asyncio.get_running_loop().time()
+            there.sky.fix = Fix(
+                taken_s=now - 2,
+                lat=38.7222524999,
+                lon=-9.139337,
+                mode=3,
+                time=dt.datetime(2026, 11, 20, 15, 0, 0, 120_000, tzinfo=dt.UTC),
+                alt_m=12.3,
+                speed_mps=0.4,
+                track_deg=181.2,
+                hdop=0.9,
+                accuracy_m=3.1,
+                satellites=11,
+                suspect=(Suspicion.FROZEN,),
+            )
+            there.air.why_not, there.air.last_success_s = None, now - 3.2
+            there.faults.report("gnss", "no NMEA sentence", "check the cable", 0)
+            answer = await status(there)
+            fix = answer["fix"]
+            assert set(fix) == FIX_KEYS
+            assert 2 <= fix.pop("age_s") < 60
+            assert fix == {
+                "time": "2026-11-20T15:00:00.120Z",
+                "lat": pytest.approx(38.7222524999, abs=1e-8),
+                "lon": -9.139337,
+                "alt_m": 12.3,
+                "speed_mps": 0.4,
+                "track_deg": 181.2,
+                "mode": 3,
+                "hdop": 0.9,
+                "accuracy_m": 3.1,
+                "satellites": 11,
+                "source": "gnss",
+                "suspect": ["frozen"],
+            }
+            [bearer] = answer["bearers"]
+            assert bearer["up"] is True
+            assert 3.2 <= bearer["last_success_s"] < 60
+            assert answer["clock"]["source"] == "system"
+            assert {"code": "gnss", "since": "1970-01-01T00:00:00.000Z", "text": "no NMEA sentence"}.items() <= answer[
+                "faults"
+            ][0].items()
+            assert set(answer["faults"][0]) == {"code", "since", "text", "next"}
+            assert answer["state"] == "armed", "a receiver that is silent does not stop an alert"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "store"),
+    [("store", "degraded", False), ("configuration", "degraded", True), ("gnss-driver", "armed", True)],
+)
+def test_a_fault_on_the_way_of_an_alert_is_degraded(code: str, state: str, store: bool, run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            await there.settled(1)
+            there.faults.report(code, "it fails", "replace it", None)
+            answer = await status(there)
+            assert answer["state"] == state
+            assert answer["store"] == {"ok": store}
+
+    asyncio.run(main())
+
+
+def test_an_alert_from_raised_to_delivered(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            await there.settled(1)
+            assert await asked(there, "GET", "/alert") == (200, None)
+            code, raised = await asked(there, "POST", "/alert", b'{"kind": "panic"}')
+            assert code == 201
+            assert set(raised) >= ALERT_KEYS
+            assert {name: raised[name] for name in ALERT_KEYS} == {
+                "alert_id": f"{DEVICE}/{SESSION}/alert/1",
+                "kind": "panic",
+                "state": "raised",
+                "raised_at": UTC_TEXT,
+                "stored_at": None,
+                "delivered_at": None,
+                "acknowledged_at": None,
+                "closed_at": None,
+                "exercise": False,
+            }
+            await there.settled(2)
+            code, stored = await asked(there, "GET", "/alert")
+            assert (code, stored["state"], stored["stored_at"]) == (200, "stored", UTC_TEXT)
+            during = await status(there)
+            assert (during["state"], during["alert"]) == ("alert", stored)
+            assert during["queue"]["alert"] == 1
+
+            assert there.device.alert is not None
+            there.receive(there.device.alert.record)
+            code, delivered = await asked(there, "GET", "/alert")
+            assert (code, delivered["state"], delivered["delivered_at"]) == (200, "delivered", UTC_TEXT)
+            assert (await status(there))["queue"]["alert"] == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("body", [None, b"", b"{}", b'{"kind": "panic", "later": 1}'])
+def test_no_kind_is_panic(body: bytes | None, run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            code, raised = await asked(there, "POST", "/alert", body)
+            assert (code, raised["kind"]) == (201, "panic")
+
+    asyncio.run(main())
+
+
+def test_an_alert_is_cancelled_once_and_only_after_it_was_raised(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            code, refused = await asked(there, "POST", "/alert/cancel")
+            assert (code, refused) == (409, {"error": "no alert is open: there is nothing to cancel"})
+            await asked(there, "POST", "/alert")
+            code, cancelled = await asked(there, "POST", "/alert/cancel")
+            assert (code, cancelled["state"]) == (200, "cancelled")
+            assert (await asked(there, "POST", "/alert/cancel"))[0] == 409
+            await there.settled(3)
+            answer = await status(there)
+            assert (answer["state"], answer["alert"]) == ("armed", None)
+            assert answer["queue"]["alert"] == 2, "the dispatcher sees both"
+            assert (await asked(there, "GET", "/alert"))[1]["state"] == "cancelled"
+
+    asyncio.run(main())
+
+
+def test_the_queue_says_of_each_record_why_it_waits(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            await there.settled(1)
+            await asked(there, "POST", "/alert")
+            await there.settled(2)
+            code, rows = await asked(there, "GET", "/queue")
+            assert code == 200
+            assert [set(row) for row in rows] == [QUEUE_KEYS] * 2
+            alert, opening = rows
+            assert 0 < alert.pop("next_try_s") <= 600 * 1.25
+            assert alert == {
+                "record": f"{DEVICE}/{SESSION}/alert/1",
+                "kind": "panic",
+                "priority": 0,
+                "state": "stored",
+                "stored_at": UTC_TEXT,
+                "attempts": 1,
+                "bearer": "ip",
+                "why": "ip: no network in this test",
+            }
+            assert (opening["kind"], opening["priority"]) == ("opening", 2)
+
+    asyncio.run(main())
+
+
+def test_the_queue_says_what_is_in_flight(run: Path) -> None:
+    async def main() -> None:
+        async with served(run, stalls=True) as there:
+            await eventually(lambda: there.air.tried, "the first attempt")
+            _, [row] = await asked(there, "GET", "/queue")
+            assert (row["state"], row["next_try_s"]) == ("in_flight", None)
+
+    asyncio.run(main())
+
+
+MALFORMED = {
+    "cut short": b'{"kind": "pan',
+    "no text": b"\xff\xfe\xfd",
+    "an array": b'["panic"]',
+    "a string": b'"panic"',
+    "deep": b"[" * MAX_BODY_OCTETS,
+}
+
+
+@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED.keys())
+def test_a_malformed_body_is_refused_in_words_and_raises_nothing(body: bytes, run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            code, answer = await asked(there, "POST", "/alert", body)
+            assert code == 400
+            assert answer["error"].startswith("the body is not ")
+            assert there.device.alert is None
+
+    asyncio.run(main())
+
+
+def test_a_charset_that_nobody_knows_is_refused(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            kind = "application/json; charset=klingon"
+            code, answer = await asked(there, "POST", "/alert", b"{}", Content_Type=kind)
+            assert (code, there.device.alert) == (400, None)
+            assert "klingon" in answer["error"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["cancellation", "position", "PANIC", "", 1, None, ["panic"]])
+def test_a_kind_that_raises_no_alert_is_refused(kind: object, run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            code, answer = await asked(there, "POST", "/alert", json.dumps({"kind": kind}).encode())
+            assert (code, there.device.alert) == (400, None)
+            assert answer["error"] == f"no kind of alert is called {kind!r}; there are panic"
+
+    asyncio.run(main())
+
+
+def pieces(body: bytes) -> Iterator[bytes]:
+    for begin in range(0, len(body), 1000):
+        yield body[begin : begin + 1000]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_of_more_than_the_bound_is_refused(chunked: bool, run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            frame = len(b'{"kind":"panic","x":""}')
+            largest = json.dumps(
+                {"kind": "panic", "x": "y" * (MAX_BODY_OCTETS - frame)}, separators=(",", ":")
+            ).encode()
+            larger = largest.replace(b"y", b"yy", 1)
+            assert len(larger) == MAX_BODY_OCTETS + 1
+            code, answer = await asked(there, "POST", "/alert", pieces(larger) if chunked else larger)
+            assert (code, there.device.alert) == (413, None)
+            assert answer["error"]
+            code, _ = await asked(there, "POST", "/alert", pieces(largest) if chunked else largest)
+            assert code == 201, "the control: one octet less is taken"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("method", "resource", "code"), [("GET", "/secrets", 404), ("DELETE", "/alert", 405)])
+def test_what_is_not_there_is_refused_as_json_too(method: str, resource: str, code: int, run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            answer = await asked(there, method, resource)
+            assert answer[0] == code
+            assert set(answer[1]) == {"error"}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_the_socket_is_for_owner_and_group_whatever_the_umask(umask: int, run: Path) -> None:
+    before = os.umask(umask)
+
+    async def main() -> None:
+        async with served(run) as there:
+            assert stat.S_IMODE(there.socket.stat().st_mode) == 0o660
+            assert (await asked(there, "GET", "/queue"))[0] == 200
+
+    try:
+        asyncio.run(main())
+    finally:
+        os.umask(before)
+
+
+def test_the_socket_of_a_daemon_that_was_killed_is_replaced_and_goes_with_ours(run: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(run / "api.sock"))
+
+    async def main() -> None:
+        async with served(run) as there:
+            assert (await asked(there, "GET", "/queue"))[0] == 200
+        assert not there.socket.exists()
+
+    asyncio.run(main())
+
+
+def test_a_place_where_no_socket_can_be_is_an_error_for_the_supervisor(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            with pytest.raises(OSError, match="No such file"):
+                await serve(there.device, run / "nowhere")
+
+    asyncio.run(main())
+
+
+def test_a_client_that_never_finishes_does_not_hold_up_the_end(run: Path) -> None:
+    async def main() -> float:
+        with socket.socket(socket.AF_UNIX) as client:
+            async with served(run) as there:
+                client.connect(str(there.socket))
+                client.sendall(b"POST /alert HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+                # an answer to a later client shows that the first one is being served
+                assert (await asked(there, "GET", "/queue"))[0] == 200
+                begin = monotonic()
+            return monotonic() - begin
+
+    assert asyncio.run(main()) < 5, "aiohttp itself may wait for a minute"
+
+
+def test_many_at_once_get_their_answers(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            answers = await asyncio.gather(
+                *(asyncio.to_thread(exchange, there.socket, "GET", "/status") for _ in range(20))
+            )
+            assert [code for code, _ in answers] == [200] * 20
+            assert isinstance(there.device, Device)
+            assert {answer["queue"]["alert"] for _, answer in answers} == {0}
+            assert set(answers[0][1]["queue"]) == {stream.label for stream in Stream}
+
+    asyncio.run(main())

@@ -1,0 +1,352 @@
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import random
+import termios
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import serial
+
+from bondmate.drivers import serial_link
+from bondmate.drivers.serial_link import BACKOFF_S, SerialLink
+from bondmate_sim.serial_end import SerialEnd
+from tests.eventually import eventually, running
+
+SPEED_BAUD = 9600
+
+
+@dataclass
+class Reads:
+    """Each read of a serial line by the code under test, as it went."""
+
+    sizes: list[int] = field(default_factory=list)
+    failures: int = 0
+
+    @property
+    def empty(self) -> int:
+        return self.failures + self.sizes.count(0)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
+    """Counts os.read, which goes on to do its work."""
+    seen, read = Reads(), os.read
+
+    def counted(descriptor: int, size: int) -> bytes:
+        try:
+            data = read(descriptor, size)
+        except OSError:
+            seen.failures += 1
+            raise
+        seen.sizes.append(len(data))
+        return data
+
+    monkeypatch.setattr(os, "read", counted)
+    return seen
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits that were asked for, none of which takes its time."""
+    asked: list[float] = []
+    sleep = asyncio.sleep
+
+    async def quick(delay_s: float) -> None:
+        asked.append(delay_s)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", quick)
+    return asked
+
+
+@contextlib.asynccontextmanager
+async def opened(port: Path, received: bytearray) -> AsyncIterator[SerialLink]:
+    link = SerialLink(str(port), SPEED_BAUD, received.extend)
+    async with running(link.run()):
+        await eventually(lambda: link.opened_s, "the line to open")
+        yield link
+
+
+def whole(data: bytes) -> Iterator[bytes]:
+    yield data
+
+
+def byte_by_byte(data: bytes) -> Iterator[bytes]:
+    for octet in data:
+        yield bytes([octet])
+
+
+def lossy(data: bytes) -> Iterator[bytes]:
+    rng = random.Random(7)
+    for octet in data:
+        if rng.random() > 0.1:
+            yield bytes([octet])
+
+
+@pytest.mark.parametrize("quality", [whole, byte_by_byte, lossy])
+def test_what_comes_down_the_line_is_handed_on_unchanged(quality: object, tmp_path: Path) -> None:
+    assert callable(quality)
+    pieces = list(quality(random.Random(1).randbytes(3000)))
+
+    async def main() -> bytes:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, received):
+                for piece in pieces:
+                    assert end.send(piece) == len(piece)
+                await eventually(lambda: len(received) == sum(map(len, pieces)), "every octet")
+        return bytes(received)
+
+    assert asyncio.run(main()) == b"".join(pieces)
+
+
+def test_a_slow_line_hands_on_each_octet_when_it_comes(tmp_path: Path) -> None:
+    async def main() -> None:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, received):
+                for octet in b"slow":
+                    end.send(bytes([octet]))
+                    await eventually(lambda octet=octet: received[-1:] == bytes([octet]), "the octet")  # type: ignore[misc]
+        assert received == b"slow"
+
+    asyncio.run(main())
+
+
+def test_there_is_no_fault_before_the_first_attempt_ended(tmp_path: Path) -> None:
+    async def main() -> None:
+        link = SerialLink(str(tmp_path / "nothing"), SPEED_BAUD, bytearray().extend)
+        assert link.fault is None
+        async with running(link.run()):
+            fault = await eventually(lambda: link.fault, "the first attempt to fail")
+            assert fault.startswith(f"{tmp_path / 'nothing'} cannot be opened: ")
+            assert "No such file" in fault
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("port", "speed_baud", "reason"),
+    [("/dev/null", SPEED_BAUD, "Could not configure port"), ("/dev/ptmx", -1, "Not a valid baudrate")],
+)
+def test_what_is_no_serial_line_is_a_fault_and_ends_nothing(port: str, speed_baud: int, reason: str) -> None:
+    async def main() -> None:
+        link = SerialLink(port, speed_baud, bytearray().extend)
+        async with running(link.run()) as task:
+            assert reason in await eventually(lambda: link.fault, "the fault")
+            assert not task.done()
+
+    asyncio.run(main())
+
+
+def test_a_line_that_goes_while_it_is_set_up_is_a_fault_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pyserial flushes last, and hands on what the kernel says of a device that has just been pulled
+    def gone(descriptor: int, queue: int) -> None:
+        raise termios.error(5, "Input/output error")
+
+    async def main() -> None:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line") as end:
+            link = SerialLink(str(end.path), SPEED_BAUD, received.extend)
+            with monkeypatch.context() as patched:
+                patched.setattr(termios, "tcflush", gone)
+                task = asyncio.ensure_future(link.run())
+                assert "Input/output error" in await eventually(lambda: link.fault, "the fault")
+            await eventually(lambda: link.opened_s, "the next attempt")
+            task.cancel()
+            await asyncio.wait({task})
+            assert task.cancelled()
+
+    asyncio.run(main())
+
+
+def test_a_line_that_was_pulled_comes_back_under_its_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        received = bytearray()
+        link = SerialLink(str(tmp_path / "line"), SPEED_BAUD, received.extend)
+        async with running(link.run()):
+            for word in (b"first", b"second"):
+                with SerialEnd(tmp_path / "line") as end:
+                    await eventually(lambda: link.opened_s is not None and link.fault is None, "the line to open")
+                    end.send(word)
+                    await eventually(lambda word=word: received.endswith(word), "what was sent")  # type: ignore[misc]
+                assert "line is gone: " in await eventually(lambda: link.fault, "the loss to be noticed")
+        assert received == b"firstsecond"
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(main())
+    assert sum("is gone" in record.message for record in caplog.records) == 2
+    assert sum(f"open at {SPEED_BAUD} baud" in record.message for record in caplog.records) == 2
+
+
+async def let_the_loop_turn(times: int) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+def test_a_line_that_is_gone_is_read_once_and_left_alone(tmp_path: Path, reads: Reads) -> None:
+    async def main() -> int:
+        received = bytearray()
+        end = SerialEnd(tmp_path / "line")
+        async with opened(end.path, received) as link:
+            with end:
+                pass
+            await eventually(lambda: link.fault, "the loss to be noticed")
+            await let_the_loop_turn(1000)
+        return reads.empty
+
+    assert asyncio.run(main()) == 1
+
+
+def test_a_reader_that_is_not_removed_would_spin(reads: Reads) -> None:
+    """The control of the test above: it sees the busy loop that it is there to see."""
+
+    async def main() -> int:
+        end = SerialEnd(None)
+        descriptor = os.open(end.path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+
+        def naive() -> None:
+            with contextlib.suppress(OSError):
+                os.read(descriptor, 4096)
+
+        asyncio.get_running_loop().add_reader(descriptor, naive)
+        with end:
+            pass
+        await let_the_loop_turn(1000)
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+        return reads.empty
+
+    assert asyncio.run(main()) > 500
+
+
+@pytest.mark.parametrize(("least", "stays"), [(1, True), (0, False)])
+def test_an_empty_line_is_not_taken_for_one_that_is_gone(
+    least: int, stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Reads
+) -> None:
+    """Somebody else empties the line between the wake-up and our read. With VMIN 0, pyserial's own, it seems gone."""
+    counted = os.read
+    emptied: list[int] = []
+
+    def late(descriptor: int, size: int) -> bytes:
+        if os.isatty(descriptor) and not emptied:
+            emptied.append(descriptor)
+            attributes = termios.tcgetattr(descriptor)
+            if least == 0:
+                attributes[6][termios.VMIN] = least
+                termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+            assert attributes[6][termios.VMIN] in {least, bytes([least])}
+            termios.tcflush(descriptor, termios.TCIFLUSH)
+        return counted(descriptor, size)
+
+    async def main() -> None:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, received) as link:
+                since = link.opened_s
+                monkeypatch.setattr(os, "read", late)
+                end.send(b"taken by somebody else")
+                await eventually(lambda: reads.empty, "a read that finds nothing")
+                if stays:
+                    assert link.fault is None
+                    end.send(b"ours")
+                    await eventually(lambda: received == b"ours", "what comes next")
+                    assert link.opened_s == since
+                else:
+                    assert "end of file" in await eventually(lambda: link.fault, "the line to be taken for gone")
+                    await eventually(lambda: link.opened_s != since, "it to be opened again")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENXIO])
+def test_what_a_pulled_usb_device_answers_is_a_loss(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pty only ever ends; so the kernel's word for a device that went is put in its place, once."""
+    read = os.read
+    answered: list[int] = []
+
+    def pulled(descriptor: int, size: int) -> bytes:
+        if os.isatty(descriptor) and not answered:
+            answered.append(descriptor)
+            raise OSError(number, os.strerror(number))
+        return read(descriptor, size)
+
+    async def main() -> None:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, received) as link:
+                monkeypatch.setattr(os, "read", pulled)
+                end.send(b"lost")
+                fault = await eventually(lambda: link.fault, "the loss to be noticed")
+                assert fault == f"{end.path} is gone: {os.strerror(number)}"
+                await eventually(lambda: link.fault is None, "it to be opened again")
+                end.send(b"alive")
+                await eventually(lambda: received.endswith(b"alive"), "what comes next")
+
+    asyncio.run(main())
+
+
+def test_the_waits_double_up_to_five_seconds(
+    tmp_path: Path, waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        link = SerialLink(str(tmp_path / "nothing"), SPEED_BAUD, bytearray().extend)
+        async with running(link.run()):
+            await eventually(lambda: len(waits) >= 8, "eight attempts")
+
+    asyncio.run(main())
+    assert waits[:8] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0])
+    assert sum("cannot be opened" in record.message for record in caplog.records) == 1, "said once, not each time"
+
+
+def test_only_octets_end_the_backing_off(tmp_path: Path, waits: list[float]) -> None:
+    async def main() -> None:
+        received = bytearray()
+        link = SerialLink(str(tmp_path / "line"), SPEED_BAUD, received.extend)
+        async with running(link.run()):
+            await eventually(lambda: len(waits) >= 3, "three attempts")
+            for words, expected in ((b"", False), (b"alive", True)):
+                before = link.opened_s
+                with SerialEnd(tmp_path / "line") as end:
+                    await eventually(lambda before=before: link.opened_s != before, "the line to open")  # type: ignore[misc]
+                    end.send(words)
+                    await eventually(lambda words=words: received == words, "what was sent")  # type: ignore[misc]
+                    asked = len(waits)
+                await eventually(lambda asked=asked: len(waits) > asked, "the wait after the loss")  # type: ignore[misc]
+                assert (waits[asked] == BACKOFF_S) is expected
+
+    asyncio.run(main())
+
+
+def test_nobody_else_opens_the_line_and_it_is_free_afterwards(tmp_path: Path) -> None:
+    async def main() -> None:
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, bytearray()):
+                with pytest.raises(serial.SerialException, match="exclusively lock"):
+                    serial.Serial(str(end.path), exclusive=True)
+            serial.Serial(str(end.path), exclusive=True).close()
+
+    asyncio.run(main())
+
+
+def test_more_than_one_chunk_is_read_in_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Reads) -> None:
+    monkeypatch.setattr(serial_link, "CHUNK_OCTETS", 10)
+
+    async def main() -> None:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, received):
+                end.send(b"0123456789" * 3)
+                await eventually(lambda: len(received) == 30, "all of it")
+        assert max(reads.sizes) == 10
+
+    asyncio.run(main())

@@ -1,0 +1,314 @@
+"""The configuration: every fault at once, with its place; and the example, which documents every key."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bondmate import config
+from bondmate.config import Configuration
+from bondmate.errors import ConfigurationError
+
+EXAMPLE = Path(__file__).parent.parent / "docs" / "bondmate.example.toml"
+NEEDED = """\
+[gpio]
+factory = "mock"
+button_pin = 17
+vibration_pin = 18
+led_pin = 27
+
+[gnss]
+port = "/dev/ttyAMA0"
+"""
+SECTIONS: dict[str, type] = {section.name: section.type for section in dataclasses.fields(Configuration)}  # type: ignore[misc]
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        config.parse(text, "device.toml")
+    return caught.value.problems
+
+
+# --- the example ---------------------------------------------------------------------------------------
+
+
+def test_the_example_is_good() -> None:
+    configuration, text = config.load(EXAMPLE)
+    assert isinstance(configuration, Configuration)
+    assert text == EXAMPLE.read_text(encoding="utf-8")
+
+
+def test_the_example_has_every_key_of_every_section_and_no_other() -> None:
+    document = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    assert {name: list(keys) for name, keys in document.items()} == {
+        name: [key.name for key in dataclasses.fields(section)] for name, section in SECTIONS.items()
+    }
+
+
+def test_the_values_of_the_example_are_the_defaults() -> None:
+    """Without the lines of the keys that have a default, the same configuration comes out."""
+    needed = {
+        (name, key.name)
+        for name, section in SECTIONS.items()
+        for key in dataclasses.fields(section)
+        if key.default is dataclasses.MISSING
+    }
+    assert needed == {("gpio", key) for key in ("factory", "button_pin", "vibration_pin", "led_pin")} | {
+        ("gnss", "port")
+    }
+    kept, section = [], ""
+    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        if "=" not in line or line.startswith("#") or (section, line.split("=")[0].strip()) in needed:
+            kept.append(line)
+    bare = "\n".join(kept)
+    assert len(tomllib.loads(bare)["gpio"]) == 4
+    assert "hold_s =" not in bare
+    assert config.parse(bare, "bare") == config.load(EXAMPLE)[0]
+
+
+def test_every_key_of_the_example_is_explained() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if "=" in line and not line.startswith("#"):
+            assert "#" in line or lines[number - 1].startswith("#"), line
+
+
+# --- what is allowed -----------------------------------------------------------------------------------
+
+
+def test_a_file_with_what_is_needed_has_defaults_for_the_rest() -> None:
+    configuration = config.parse(NEEDED, "device.toml")
+    assert configuration.device.state_dir == Path("/var/lib/bondmate")
+    assert (configuration.panic.hold_s, configuration.store.deadline_s) == (1.0, 0.5)
+    assert (configuration.gnss.speed_baud, configuration.clock.source) == (9600, "gnss")
+    assert (configuration.indicator.covert, configuration.log.level) == (True, "info")
+    assert configuration.gpio == config.GpioSection(factory="mock", button_pin=17, vibration_pin=18, led_pin=27)
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    configuration = config.parse(NEEDED, "device.toml")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        configuration.panic.hold_s = 2.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "good", "bad"),
+    [
+        ("device", "state_dir", ['"/x"', '"/with space"'], ['"x"', '""', '"/\\u0000"', '"/a\\nb"', "1"]),
+        ("device", "credentials_dir", ['"/x"'], ['"./x"']),
+        ("device", "runtime_dir", ['"/x"'], ['"~/x"']),
+        ("panic", "hold_s", ["0.05", "1", "10", "10.0"], ["0.049", "10.1", "-1", "nan", "inf", "true", '"1"', "[1]"]),
+        ("gnss", "speed_baud", ["300", "921600"], ["299", "921601", "9600.0", "true", '"9600"']),
+        ("clock", "source", ['"gnss"', '"system"'], ['"GNSS"', '"none"', "1", '["gnss"]']),
+        ("store", "deadline_s", ["0.05", "10"], ["0", "11"]),
+        ("indicator", "covert", ["true", "false"], ["1", '"true"']),
+        ("log", "level", ['"debug"', '"warning"'], ['"error"', '""']),
+    ],
+)
+def test_each_key_takes_what_it_allows_and_says_what_it_found(
+    section: str, key: str, good: list[str], bad: list[str]
+) -> None:
+    def with_value(value: str) -> str:
+        if section == "gnss":
+            return f"{NEEDED}{key} = {value}\n"
+        return f"{NEEDED}[{section}]\n{key} = {value}\n"
+
+    for value in good:
+        found = getattr(getattr(config.parse(with_value(value), "x"), section), key)
+        expected = tomllib.loads(f"value = {value}")["value"]
+        assert found == (Path(expected) if section == "device" else expected)
+    for value in bad:
+        [problem] = problems(with_value(value))
+        line = 9 if section == "gnss" else 10
+        assert problem.startswith(f"device.toml:{line}: {section}.{key}: found ")
+        assert ", allowed is " in problem
+
+
+@pytest.mark.parametrize("value", ["-1", "64", "17.0", "true", '"17"'])
+def test_a_pin_is_a_number_from_0_to_63(value: str) -> None:
+    [problem] = problems(NEEDED.replace("button_pin = 17", f"button_pin = {value}"))
+    assert problem.startswith("device.toml:3: gpio.button_pin: found ")
+    assert problem.endswith("allowed is a whole number from 0 to 63")
+
+
+@pytest.mark.parametrize("value", ['""', '"tty"', '"/dev/\\u0000"', "1"])
+def test_a_port_is_an_absolute_path(value: str) -> None:
+    [problem] = problems(NEEDED.replace('"/dev/ttyAMA0"', value))
+    assert problem.endswith("allowed is an absolute path of a serial port")
+
+
+@pytest.mark.parametrize("value", ['""', "1"])
+def test_a_pin_factory_has_a_name(value: str) -> None:
+    [problem] = problems(NEEDED.replace('"mock"', value))
+    assert problem.startswith("device.toml:2: gpio.factory: found ")
+    assert problem.endswith("allowed is the name of a gpiozero pin factory")
+
+
+def test_pins_must_differ() -> None:
+    [problem] = problems(NEEDED.replace("led_pin = 27", "led_pin = 17"))
+    assert problem == "device.toml:1: gpio: button_pin, vibration_pin and led_pin must differ"
+
+
+# --- faults ----------------------------------------------------------------------------------------------
+
+
+def test_every_fault_comes_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+[gpio]
+factory = "mock"
+button_pin = 99
+vibration_pin = 18
+
+[panic]
+hold_s = "long"
+colour = "red"
+
+[typo]
+x = 1
+
+[log]
+level = "loud"
+"""
+    assert problems(text) == [
+        "device.toml: gpio.led_pin: missing, allowed is a whole number from 0 to 63",
+        "device.toml: gnss.port: missing, allowed is an absolute path of a serial port",
+        "device.toml:3: gpio.button_pin: found 99, allowed is a whole number from 0 to 63",
+        "device.toml:7: panic.hold_s: found 'long', allowed is a number from 0.05 to 10",
+        "device.toml:8: panic.colour: unknown key; there are hold_s",
+        f"device.toml:10: typo: unknown section or key; there are {', '.join(SECTIONS)}",
+        'device.toml:14: log.level: found \'loud\', allowed is "debug" or "info" or "warning"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("extra", "place"),
+    [
+        ("top = 1\n", "device.toml:1: top: unknown section or key"),
+        ("panic = 3\n", "device.toml:1: panic: found 3, allowed is a section [panic]"),
+        ("panic.hold_s = 0\n", "device.toml:1: panic.hold_s: found 0, allowed is"),
+        ("panic = { hold_s = 0 }\n", "device.toml: panic.hold_s: found 0, allowed is"),
+        ("[[panic]]\n", "device.toml: panic: found [{}], allowed is a section [panic]"),
+        ('["panic"]\nhold_s = 0\n', "device.toml: panic.hold_s: found 0, allowed is"),
+    ],
+)
+def test_other_ways_to_write_toml_are_placed_as_well_as_can_be(extra: str, place: str) -> None:
+    [problem] = problems(extra + NEEDED)
+    assert problem.startswith(place)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[gpio", "x = ", "a = 1\na = 2\n", "x = " + "[" * 30_000, "x = " + "9" * 5_000, "x = 2026-99-99", "\0"],
+    ids=["open", "no value", "twice", "deep", "large number", "no date", "nul"],
+)
+def test_what_is_no_toml_is_one_fault(text: str) -> None:
+    [problem] = problems(text)
+    assert problem.startswith("device.toml: not TOML: ")
+
+
+def test_a_long_value_is_cut_in_its_message() -> None:
+    [problem] = problems(f'{NEEDED}[log]\nlevel = "{"x" * 10_000}"\n')
+    assert len(problem) < 250
+    assert "xxx…, allowed is" in problem
+
+
+@pytest.mark.parametrize("key", ['"two\\nlines"', '"' + "x" * 500 + '"', '""'])
+@pytest.mark.parametrize("section", ["", "[log]\n"])
+def test_an_unknown_key_of_any_form_is_one_short_line(section: str, key: str) -> None:
+    [problem] = problems(f"{section}{key} = 1\n{NEEDED}")
+    assert problem.startswith("device.toml")
+    assert "\n" not in problem
+    assert len(problem) < 250
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_configuration_or_a_fault(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        config.parse(text, "device.toml")
+    assert caught.value.problems
+    assert not any("\n" in problem for problem in caught.value.problems)
+
+
+_VALUES = st.sampled_from(["1", "-1", "1.5", "nan", "true", '"x"', '"/x"', "[]", "{}", "1979-05-27", "[[1]]"])
+
+
+@given(st.lists(st.tuples(st.sampled_from([*SECTIONS, "typo"]), st.sampled_from(["hold_s", "port", "x"]), _VALUES)))
+def test_any_toml_is_a_configuration_or_a_list_of_faults(lines: list[tuple[str, str, str]]) -> None:
+    unique = {(section, key): value for section, key, value in lines}
+    text = "".join(f"{section}.{key} = {value}\n" for (section, key), value in unique.items())
+    found = problems(text)
+    assert len(found) >= 5, "what is needed is missing"
+    assert all(problem.startswith("device.toml") and "\n" not in problem for problem in found)
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_loaded_with_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "device.toml"
+    path.write_bytes(NEEDED.replace("\n", "\r\n").encode())
+    configuration, text = config.load(path)
+    assert configuration == config.parse(NEEDED, "x")
+    assert config.parse(text, "again") == configuration
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "No such file or directory: see docs/bondmate.example.toml"),
+        (b"# \xff\n", "not UTF-8 at octet 2"),
+        (b"#" * (64 * 1024 + 1), "larger than 65536 octets"),
+    ],
+    ids=["absent", "not UTF-8", "large"],
+)
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    path = tmp_path / "device.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(path)
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{path}: {complaint}")
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="Is a directory"):
+        config.load(tmp_path)
+
+
+def test_the_largest_file_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "device.toml"
+    path.write_text(NEEDED + "#" * (64 * 1024 - len(NEEDED)), encoding="utf-8")
+    assert config.load(path)[0] == config.parse(NEEDED, "x")
+
+
+def test_a_file_without_end_fills_no_memory() -> None:
+    with pytest.raises(ConfigurationError, match="larger than"):
+        config.load(Path("/dev/zero"))
+    assert config.state_dir_of(Path("/dev/zero")) == Path("/var/lib/bondmate")
+
+
+@pytest.mark.parametrize(
+    ("text", "state_dir"),
+    [
+        ('[device]\nstate_dir = "/data/bondmate"  # on the card\n[gpio\n', "/data/bondmate"),
+        ('state_dir="/x y"', "/x y"),
+        ('# state_dir = "/x"\n', "/var/lib/bondmate"),
+        ('state_dir = "x"\n', "/var/lib/bondmate"),
+        ('state_dir = "/x\n', "/var/lib/bondmate"),
+        ('state_dir = "/x\0y"\n', "/var/lib/bondmate"),
+        ("", "/var/lib/bondmate"),
+    ],
+)
+def test_the_state_directory_of_a_broken_file_is_found_if_it_can_be(tmp_path: Path, text: str, state_dir: str) -> None:
+    path = tmp_path / "device.toml"
+    path.write_text(text, encoding="utf-8")
+    assert config.state_dir_of(path) == Path(state_dir)
+    path.write_bytes(b"\xff\xfe\n" + text.encode())
+    assert config.state_dir_of(path) == Path(state_dir), "also when it is not UTF-8"
+    assert config.state_dir_of(tmp_path / "absent") == Path("/var/lib/bondmate")

@@ -1,0 +1,100 @@
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bondmate.durable import replace_file, sync_directory
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_new_file_is_for_its_owner_alone(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        replace_file(tmp_path / "counter", b"1\n")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "counter").read_bytes() == b"1\n"
+    assert stat.S_IMODE((tmp_path / "counter").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["counter"], "nothing temporary is left beside it"
+
+
+def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "counter"
+    for content in (b"a long old content", b"short", b""):
+        replace_file(path, content)
+        assert path.read_bytes() == content
+
+
+def test_the_rest_of_an_earlier_attempt_is_no_part_of_the_next(tmp_path: Path) -> None:
+    (tmp_path / "counter.part").write_bytes(b"torn, and longer than what comes")
+    replace_file(tmp_path / "counter", b"whole")
+    assert (tmp_path / "counter").read_bytes() == b"whole"
+    assert not (tmp_path / "counter.part").exists()
+
+
+def test_content_then_name_then_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order is the promise: a name that is durable before its octets would be a torn file after a power cut."""
+    path = tmp_path / "counter"
+    path.write_bytes(b"old")
+    done: list[tuple[str, bytes]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def watched_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        what = "directory" if is_directory else Path(f"/proc/self/fd/{descriptor}").readlink().name
+        done.append((f"sync {what}", path.read_bytes()))
+
+    def watched_replace(source: Path, target: Path) -> None:
+        assert source.read_bytes() == b"new"
+        replace(source, target)
+        done.append(("replace", path.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "replace", watched_replace)
+    replace_file(path, b"new")
+    assert done == [("sync counter.part", b"old"), ("replace", b"new"), ("sync directory", b"new")]
+
+
+@contextmanager
+def files_of_at_most(octets: int) -> Iterator[None]:
+    """No file may grow beyond that: a disk that is full in the middle of a write."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "counter"
+    replace_file(path, b"old")
+    with files_of_at_most(2), pytest.raises(OSError, match="File too large"):
+        replace_file(path, b"new content")
+    assert path.read_bytes() == b"old"
+    replace_file(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_writing_in_place_would_have_torn_it(tmp_path: Path) -> None:
+    """The control of the test above."""
+    path = tmp_path / "counter"
+    path.write_bytes(b"old")
+    with files_of_at_most(2), pytest.raises(OSError, match="File too large"):
+        path.write_bytes(b"new content")
+    assert path.read_bytes() == b"ne"
+
+
+def test_a_directory_that_is_not_there_or_none_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        replace_file(tmp_path / "nowhere" / "counter", b"1")
+    with pytest.raises(FileNotFoundError):
+        sync_directory(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        sync_directory(tmp_path / "file")

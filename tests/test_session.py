@@ -1,0 +1,84 @@
+import logging
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bondmate.session import AHEAD, COUNTER_FILE, draw
+
+
+def counter(directory: Path) -> str:
+    return (directory / COUNTER_FILE).read_text()
+
+
+def test_the_counter_moves_on_by_one_from_one(tmp_path: Path) -> None:
+    assert [draw(tmp_path).counter for _ in range(3)] == [1, 2, 3]
+    assert counter(tmp_path) == "3\n"
+    assert stat.S_IMODE((tmp_path / COUNTER_FILE).stat().st_mode) == 0o600
+
+
+def test_it_moves_ahead_when_asked_to(tmp_path: Path) -> None:
+    draw(tmp_path)
+    assert draw(tmp_path, AHEAD).counter == 1 + AHEAD
+    assert draw(tmp_path).counter == 2 + AHEAD
+
+
+def test_ahead_is_further_than_a_gateway_looks_back_and_not_so_far_that_it_looks_behind() -> None:
+    """docs/protocol.md, section 2: 16 behind is refused; RFC 1982: from half of the space on, ahead is behind."""
+    assert 16 < AHEAD < 2**15
+
+
+def test_the_counter_wraps_around_in_its_16_bits(tmp_path: Path) -> None:
+    (tmp_path / COUNTER_FILE).write_text("65534\n")
+    assert [draw(tmp_path).counter for _ in range(3)] == [65535, 0, 1]
+
+
+def test_two_sessions_of_one_counter_are_two(tmp_path: Path) -> None:
+    """A restored card: the random bits alone make the id unique."""
+    drawn = set()
+    for _ in range(50):
+        (tmp_path / COUNTER_FILE).write_text("7\n")
+        drawn.add(draw(tmp_path))
+    assert {one.counter for one in drawn} == {8}
+    assert len(drawn) == 50
+    assert {len(one.octets) for one in drawn} == {6}
+
+
+@given(content=st.binary(max_size=40) | st.integers().map(lambda number: str(number).encode()))
+def test_whatever_is_in_the_file_a_session_is_drawn(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("state")
+    (directory / COUNTER_FILE).write_bytes(content)
+    drawn = draw(directory)
+    assert 0 <= drawn.counter < 2**16
+    assert counter(directory) == f"{drawn.counter}\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"twelve", b"\xff\xfe", b"9" * 5000, b"1.5"])
+def test_a_counter_that_cannot_be_read_counts_as_none(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / COUNTER_FILE).write_bytes(content)
+    assert draw(tmp_path).counter == 1
+    assert "not read" in caplog.text
+    assert counter(tmp_path) == "1\n", "and is readable again"
+
+
+def test_the_first_start_is_no_reason_for_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        draw(tmp_path)
+    assert not caplog.records
+
+
+def test_a_counter_that_cannot_be_written_stops_no_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    draw(tmp_path)
+    (tmp_path / f"{COUNTER_FILE}.part").mkdir()
+    assert [draw(tmp_path).counter for _ in range(2)] == [2, 2]
+    assert "start counter not written" in caplog.text
+    assert draw(tmp_path / "nowhere").counter == 1
+
+
+def test_a_directory_in_the_place_of_the_counter_stops_no_start(tmp_path: Path) -> None:
+    (tmp_path / COUNTER_FILE).mkdir()
+    assert draw(tmp_path).counter == 1
