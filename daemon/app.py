@@ -58,20 +58,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.check:
         return _check(arguments.config)
-    problems: list[str] = []
-    for path in (arguments.config, config.state_dir_of(arguments.config) / LAST_GOOD_FILE):
-        try:
-            setup = _read(path)
-            logs.start(setup.configuration.log.level)
-            return _run_to_the_end(setup, problems)
-        except (ConfigurationError, _NotArmedError) as error:
-            # one bad file never takes the button away: what worked last is tried next
-            problems += error.problems
-            for problem in error.problems:
-                print(f"bondmated: {problem}", file=sys.stderr)
-            if isinstance(error, _NotArmedError) and path != arguments.config:
-                return EXIT_FAILED
-    return EXIT_CONFIGURATION
+    return _run_given_or_last_good(arguments.config)
+
+
+def command() -> None:
+    """The process bondmated: main, and an end that no thread hanging in a dead disk or port can hold up."""
+    code = main()
+    _end_in(END_S, code)
+    sys.exit(code)
+
+
+def _run_given_or_last_good(given: Path) -> int:
+    """Run with the file that was given; if the device cannot be armed with it, with what worked last."""
+    last_good = config.state_dir_of(given) / LAST_GOOD_FILE
+    setup = None
+    try:
+        setup = _read(given)
+        return _run_to_the_end(setup, [])
+    except (ConfigurationError, _NotArmedError) as error:
+        failure = error
+        _complain(failure)
+    exit_code = EXIT_CONFIGURATION if isinstance(failure, ConfigurationError) else EXIT_FAILED
+    try:
+        fallback = _read(last_good) if last_good.exists() else None
+        if fallback is None or (setup is not None and fallback.text == setup.text):
+            return exit_code
+        return _run_to_the_end(fallback, failure.problems)
+    except (ConfigurationError, _NotArmedError) as error:
+        _complain(error)
+        return exit_code
+
+
+def _complain(error: "ConfigurationError | _NotArmedError") -> None:
+    for problem in error.problems:
+        print(f"bondmated: {problem}", file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +135,7 @@ def _run_to_the_end(setup: _Setup, problems: list[str]) -> int:
 
     Raises _NotArmedError when it failed before it was armed.
     """
+    logs.start(setup.configuration.log.level)
     run = _Run(setup, problems)
     try:
         asyncio.run(run.serve())
@@ -124,6 +145,9 @@ def _run_to_the_end(setup: _Setup, problems: list[str]) -> int:
         if not run.armed:
             raise _NotArmedError([f"{setup.path}: {text}" for text in texts]) from error
         return EXIT_FAILED
+    finally:
+        if run.end is not None:
+            run.end.cancel()
     return 0
 
 
@@ -138,6 +162,8 @@ class _Run:
 
     def __init__(self, setup: _Setup, problems: list[str]) -> None:
         self.armed = False
+        self.end: threading.Timer | None = None
+        """Set when the end has begun: it ends the process, whatever still hangs in it."""
         self._setup = setup
         self._faults = Faults()
         self._manager = ServiceManager()
@@ -156,11 +182,12 @@ class _Run:
             running = asyncio.ensure_future(self._run(stack))
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, running.cancel)
-            stack.callback(self._end_in_any_case)
             try:
                 await running
             except asyncio.CancelledError:
                 log.info("ended on request")
+            finally:
+                self.end = _end_in(END_S, EXIT_FAILED)
 
     async def _run(self, stack: contextlib.AsyncExitStack) -> None:
         configuration, known, faults = self._setup.configuration, self._setup.known, self._faults
@@ -260,11 +287,12 @@ class _Run:
         except OSError as error:
             log.warning("the configuration could not be kept as the last good one: %s", error)
 
-    def _end_in_any_case(self) -> None:
-        """Threads that hang in a dead disk or port would hold the process's end up, and with it the restart."""
-        timer = threading.Timer(END_S, os._exit, [EXIT_FAILED])
-        timer.daemon = True
-        timer.start()
+
+def _end_in(seconds: float, code: int) -> threading.Timer:
+    timer = threading.Timer(seconds, os._exit, [code])
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 async def _within(deadline_s: float, end: Callable[[], Awaitable[None]]) -> None:
@@ -286,4 +314,4 @@ async def _history(outbox: SqliteOutbox, current: SessionId, deadline_s: float) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

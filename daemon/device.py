@@ -107,7 +107,8 @@ class Device:
         outbox = self._parts.outbox
         while True:
             try:
-                await outbox.open()
+                if await outbox.open():
+                    self._parts.delivery.unstore()
                 if not resumed.is_set():
                     await self._resume()
                     resumed.set()
@@ -209,8 +210,9 @@ class Device:
             if entry.verdict is wire.Verdict.HELD_UNREADABLE:
                 text = f"{record.id} is held by the gateway, which could not read it"
                 self._report("unreadable", text, "the control room was paged; report the device's version to them")
+            stored = record not in self._parts.delivery.unstored()
             self._parts.delivery.remove(record.digest)
-            self._group.create_task(self._delivered(record, receipt.message))
+            self._group.create_task(self._delivered(record, receipt.message, stored=stored))
 
     # --- the way of a record -----------------------------------------------------------------------
 
@@ -252,7 +254,7 @@ class Device:
         if not alert.is_delivered:
             self._play(Pattern.STORED)
 
-    async def _delivered(self, record: SignedRecord, receipt: bytes) -> None:
+    async def _delivered(self, record: SignedRecord, receipt: bytes, *, stored: bool) -> None:
         """A verified receipt names our bytes: keep it, then tell the officer, if it is of the alert raised last."""
         delivered_ms = self._utc_ms()
         log.info("%s delivered", record.id, extra={"RECORD": str(record.id)})
@@ -261,6 +263,8 @@ class Device:
             self.alert.delivered(self._now(), delivered_ms)
         try:
             async with asyncio.timeout(self._parts.store_deadline_s):
+                if not stored:  # the chain goes on from it, so the store should know it all the same
+                    await asyncio.shield(self._commit(self._parts.outbox.add(record, None)))
                 await asyncio.shield(
                     self._commit(self._parts.outbox.mark_delivered(record.digest, receipt, delivered_ms))
                 )

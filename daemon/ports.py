@@ -11,8 +11,8 @@ from bondmate.records import Fix, History, SessionId, SignedRecord, StoredRecord
 class Outbox(Protocol):
     """The durable queue. Every method raises StoreError, and returns only when its effect is on the disk."""
 
-    async def open(self) -> None:
-        """Open what is not open yet; a call that finds it open does nothing."""
+    async def open(self) -> bool:
+        """Open what is not open. True when this call did: then it may be a fresh file, which has nothing."""
 
     async def history(self) -> History:
         """Where the chains of earlier sessions ended."""

@@ -79,3 +79,24 @@ def test_after_a_restart_the_outbox_tells_what_became_of_it() -> None:
         told = alert.to_json()
         assert told["stored_at"] == "2026-11-20T12:00:00.000Z"
         assert (told["stored_after_ms"], told["delivered_after_ms"]) == (None, None), "of another session's clock"
+
+
+@pytest.mark.parametrize(
+    ("behind", "located"),
+    [([], False), ([Kind.CANCELLATION], False), ([Kind.POSITION], True), ([Kind.CANCELLATION, Kind.POSITION], True)],
+    ids=["nothing", "a cancellation", "a position", "both"],
+)
+def test_after_a_restart_it_is_known_whether_a_position_went_behind_it(behind: list[Kind], located: bool) -> None:
+    rows = [
+        StoredRecord(record(kind, number), None, delivered=False, delivered_at_ms=None)
+        for number, kind in enumerate([Kind.PANIC, *behind], start=1)
+    ]
+    alert = AlertState.restored(rows)
+    assert alert is not None
+    assert alert.located is located
+    assert alert.cancelled is (Kind.CANCELLATION in behind)
+    assert alert.record.kind is Kind.PANIC
+
+
+def test_a_new_alert_has_no_position_behind_it() -> None:
+    assert not AlertState(record(), raised_s=100.0).located

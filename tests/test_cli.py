@@ -197,7 +197,7 @@ def test_a_status_that_knows_much_says_it_on_one_screen(play: Callable[[Play], N
         await console.there.settled(2)
         console.there.faults.report("store", "the disk is full", "replace the card", None)
         said = await console.says("status")
-        assert f"{DEVICE}  alert  session {SESSION}" in said
+        assert f"{DEVICE}  degraded  session {SESSION}" in said
         assert has_line(said, r"fix +38\.72225\d, -9\.139337  accuracy 3\.1 m, \d+\.\d s old  suspect: jump")
         assert has_line(said, r"queue +1 alert, 1 state")
         assert has_line(said, r"ip +up, last answer [0-9.e-]+ s ago")

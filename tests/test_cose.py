@@ -10,7 +10,7 @@ import cwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bondmate import wire
@@ -135,7 +135,7 @@ def judge_of(key: PublicKey, kid: bytes = b"") -> Any:
     return cwt.COSEKey.from_pem(pem, alg="ES256" if algorithm_of(key) == ES256 else "EdDSA", kid=kid)
 
 
-@pytest.mark.parametrize("key", PRIVATE_KEYS)
+@pytest.mark.parametrize("key", PRIVATE_KEYS, ids=["P-256", "Ed25519"])
 def test_what_we_sign_verifies_with_an_independent_library(key: PrivateKey) -> None:
     signed = sign1(b"payload", AAD, KeySigner(key))
     assert cwt.COSE.new().decode(signed, judge_of(key.public_key()), external_aad=AAD) == b"payload"
@@ -144,7 +144,7 @@ def test_what_we_sign_verifies_with_an_independent_library(key: PrivateKey) -> N
             cwt.COSE.new().decode(crooked, judge_of(key.public_key()), external_aad=aad)
 
 
-@pytest.mark.parametrize("key", PRIVATE_KEYS)
+@pytest.mark.parametrize("key", PRIVATE_KEYS, ids=["P-256", "Ed25519"])
 def test_what_an_independent_library_signs_verifies_here(key: PrivateKey) -> None:
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     algorithm = algorithm_of(key.public_key())
@@ -218,6 +218,7 @@ def test_a_key_is_used_with_its_own_algorithm_alone() -> None:
         (b"\xa1\x01", "not CBOR"),
         (cbor2.dumps({1: -7}) + b"\x00", "behind the end"),
     ],
+    ids=["empty", "empty map", "name", "array", "critical", "no map", "cut short", "too long"],
 )
 def test_a_protected_header_is_read_strictly(protected: bytes, complaint: str) -> None:
     with pytest.raises(RemoteError, match=complaint):
@@ -248,6 +249,18 @@ def test_an_empty_protected_header_is_signed_as_an_empty_string_either_way() -> 
         cbor2.dumps(cbor2.CBORTag(18, [protected_header(ES256), {}, b"payload"])),
         cbor2.dumps(cbor2.CBORTag(18, [protected_header(ES256), [], b"payload", bytes(64)])),
         cbor2.dumps(cbor2.CBORTag(18, cbor2.CBORTag(18, []))),
+    ],
+    ids=[
+        "empty",
+        "a tag alone",
+        "for many signers",
+        "a MAC",
+        "without its tag",
+        "without its payload",
+        "signed in text",
+        "three members",
+        "an array of parameters",
+        "tagged twice",
     ],
 )
 def test_what_is_no_tagged_cose_sign1_is_refused(crooked: bytes) -> None:
@@ -333,6 +346,7 @@ def test_no_bit_of_a_message_can_be_turned() -> None:
         ed448.Ed448PrivateKey.generate(),
         rsa.generate_private_key(65537, 1024),
     ],
+    ids=["P-384", "secp256k1", "Ed448", "RSA"],
 )
 def test_other_kinds_of_keys_are_refused(key: Any) -> None:
     with pytest.raises(RemoteError, match="neither P-256 nor Ed25519"):

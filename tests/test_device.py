@@ -92,10 +92,12 @@ class TestOutbox:
         await self._work()
         self.receipts.setdefault(digest, message)
 
-    async def open(self) -> None:
+    async def open(self) -> bool:
         if self.closed_for_s > 0:
             await asyncio.sleep(self.closed_for_s)
             self.closed_for_s = 0
+            return True
+        return False
 
     async def pending(self) -> list[StoredRecord]:
         await self._work()
@@ -577,6 +579,43 @@ def test_what_could_not_be_stored_is_stored_as_soon_as_that_is_possible() -> Non
             assert world.device.parts.delivery.unstored() == []
             assert "store" not in world.faults
             assert world.palm.pulses == COULD_NOT_STORE + STORED
+
+    run(story())
+
+
+def test_a_store_that_was_opened_anew_gets_what_the_old_one_had() -> None:
+    async def story() -> None:
+        outbox = TestOutbox()
+        async with running(outbox, answer=silence) as world:
+            await world.press()
+            await asyncio.sleep(3)
+            digest = world.record(Kind.PANIC).digest
+            del outbox.committed[digest]  # a damaged file was set aside
+            outbox.closed_for_s = 0.1
+            await asyncio.sleep(5)
+            assert digest in outbox.committed
+            assert world.palm.pulses == STORED, "and nothing is felt of that"
+
+    run(story())
+
+
+def test_an_alert_delivered_before_it_could_be_stored_is_stored_with_its_receipt() -> None:
+    async def story() -> None:
+        outbox = TestOutbox(failure=StoreError("disk full"))
+
+        async with running(outbox) as world:
+
+            async def answer(record: SignedRecord) -> bytes:
+                outbox.failure = None
+                return receipt(record)
+
+            world.bearer.answer = answer
+            await world.press()
+            await asyncio.sleep(5)
+            digest = world.record(Kind.PANIC).digest
+            assert digest in outbox.committed
+            assert digest in outbox.receipts
+            assert world.palm.pulses == COULD_NOT_STORE + DELIVERED
 
     run(story())
 

@@ -1,13 +1,17 @@
 import os
 import resource
 import stat
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from bondmate.durable import replace_file, sync_directory
+from bondmate.durable import lock_directory, replace_file, sync_directory
+from tests.rights import as_nobody
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
@@ -98,3 +102,71 @@ def test_a_directory_that_is_not_there_or_none_is_an_error(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         sync_directory(tmp_path / "file")
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from bondmate.durable import lock_directory
+
+lock_directory(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_processes_cannot_hold_one_directory_and_the_end_of_the_first_frees_it(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        with pytest.raises(BlockingIOError):
+            lock_directory(tmp_path)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before, "no descriptor is left over"
+        (tmp_path / "other").mkdir()
+        os.close(lock_directory(tmp_path / "other"))
+        # without a chance to let go by itself
+        holder.kill()
+        holder.wait(10)
+        os.close(lock_directory(tmp_path))
+
+
+def test_a_claim_is_not_handed_down_to_child_processes(tmp_path: Path) -> None:
+    """A child that outlives the daemon must not keep the next one out."""
+    claim = lock_directory(tmp_path)
+    assert not os.get_inheritable(claim)
+    with subprocess.Popen(
+        ["/bin/sh", "-c", "echo up; read -r _"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        close_fds=False,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "up\n"
+        os.close(claim)
+        os.close(lock_directory(tmp_path))
+
+
+def test_a_directory_without_permission_to_write_can_be_held() -> None:
+    with tempfile.TemporaryDirectory(prefix="bms-") as name:
+        directory = Path(name)
+        directory.chmod(0o555)
+        with as_nobody():
+            claim = lock_directory(directory)
+            with pytest.raises(PermissionError):
+                (directory / "probe").touch()
+            with pytest.raises(BlockingIOError):
+                lock_directory(directory)
+            os.close(claim)
+        directory.chmod(0o700)
+
+
+def test_what_is_no_directory_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        lock_directory(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        lock_directory(tmp_path / "file")

@@ -73,3 +73,9 @@ def test_coming_and_going_are_logged_once_each(caplog: pytest.LogCaptureFixture)
         "fault gnss: no sentence for 5 s; check the cable",
         "fault gnss is gone",
     ]
+
+
+def test_the_journal_can_be_searched_for_the_code_of_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    Faults().report("gnss", "unplugged", "plug it in", NOON_MS)
+    [entry] = caplog.records
+    assert (entry.levelname, vars(entry)["FAULT"]) == ("WARNING", "gnss")

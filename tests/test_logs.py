@@ -2,7 +2,6 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,17 +20,6 @@ logging.getLogger("bondmate.probe").debug("too much")
 logging.getLogger("coap").warning("each datagram")
 logging.getLogger("coap-server").info("each datagram")
 """
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in ("coap", "coap-server"):
-        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def said(**environment: str) -> str:

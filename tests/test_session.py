@@ -6,17 +6,54 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bondmate.session import AHEAD, COUNTER_FILE, draw
+from bondmate.records import SessionId
+from bondmate.session import AHEAD, COUNTER_FILE, StartCounter
 
 
-def counter(directory: Path) -> str:
+def draw(directory: Path, ahead: int = 1) -> SessionId:
+    """What one start of the daemon does."""
+    counter = StartCounter(directory)
+    counter.load()
+    drawn = counter.draw(ahead)
+    counter.persist()
+    return drawn
+
+
+def kept(directory: Path) -> str:
     return (directory / COUNTER_FILE).read_text()
 
 
 def test_the_counter_moves_on_by_one_from_one(tmp_path: Path) -> None:
     assert [draw(tmp_path).counter for _ in range(3)] == [1, 2, 3]
-    assert counter(tmp_path) == "3\n"
+    assert kept(tmp_path) == "3\n"
     assert stat.S_IMODE((tmp_path / COUNTER_FILE).stat().st_mode) == 0o600
+
+
+def test_the_file_is_written_behind_the_draw_and_not_by_it(tmp_path: Path) -> None:
+    """A start must not wait for the disk."""
+    counter = StartCounter(tmp_path)
+    counter.load()
+    assert counter.value == 0
+    assert counter.draw().counter == 1
+    assert not (tmp_path / COUNTER_FILE).exists()
+    counter.persist()
+    assert kept(tmp_path) == "1\n"
+
+
+def test_one_run_draws_on_from_memory(tmp_path: Path) -> None:
+    (tmp_path / COUNTER_FILE).write_text("10\n")
+    counter = StartCounter(tmp_path)
+    counter.load()
+    assert counter.draw().counter == 11
+    (tmp_path / COUNTER_FILE).unlink()
+    assert counter.draw(AHEAD).counter == counter.value == 11 + AHEAD
+    counter.persist()
+    assert kept(tmp_path) == f"{11 + AHEAD}\n"
+
+
+def test_a_counter_that_could_not_be_loaded_in_time_begins_at_one(tmp_path: Path) -> None:
+    (tmp_path / COUNTER_FILE).write_text("10\n")
+    assert StartCounter(tmp_path).draw().counter == 1
 
 
 def test_it_moves_ahead_when_asked_to(tmp_path: Path) -> None:
@@ -52,23 +89,27 @@ def test_whatever_is_in_the_file_a_session_is_drawn(content: bytes, tmp_path_fac
     (directory / COUNTER_FILE).write_bytes(content)
     drawn = draw(directory)
     assert 0 <= drawn.counter < 2**16
-    assert counter(directory) == f"{drawn.counter}\n"
+    assert kept(directory) == f"{drawn.counter}\n"
 
 
-@pytest.mark.parametrize("content", [b"", b"twelve", b"\xff\xfe", b"9" * 5000, b"1.5"])
+@pytest.mark.parametrize(
+    "content", [b"", b"twelve", b"\xff\xfe", b"9" * 5000, b"1.5"], ids=["empty", "word", "no text", "long", "fraction"]
+)
 def test_a_counter_that_cannot_be_read_counts_as_none(
     content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / COUNTER_FILE).write_bytes(content)
     assert draw(tmp_path).counter == 1
     assert "not read" in caplog.text
-    assert counter(tmp_path) == "1\n", "and is readable again"
+    assert kept(tmp_path) == "1\n", "and is readable again"
 
 
 def test_the_first_start_is_no_reason_for_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         draw(tmp_path)
-    assert not caplog.records
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.INFO, "no start counter yet: counting from 0")
+    ]
 
 
 def test_a_counter_that_cannot_be_written_stops_no_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

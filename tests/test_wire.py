@@ -11,7 +11,7 @@ import pytest
 from aiocoap import NON, POST, Message
 from aiocoap.oscore import COSE_KID, COSE_KID_CONTEXT, verify_start
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bondmate import wire

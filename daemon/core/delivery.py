@@ -143,6 +143,11 @@ class Delivery:
         """The records that are only in memory, oldest first."""
         return [entry.record for entry in self._entries.values() if not entry.stored]
 
+    def unstore(self) -> None:
+        """The store was opened anew and may be a fresh one: nothing counts as stored until it is committed again."""
+        for entry in self._entries.values():
+            entry.stored = False
+
     def remove(self, digest: bytes) -> None:
         """The record has a verified receipt. A bearer that still carries it stays busy until it reports."""
         self._entries.pop(digest, None)

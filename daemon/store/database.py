@@ -54,7 +54,8 @@ MIGRATIONS = (
 def open_database(directory: Path) -> apsw.Connection:
     """Open or make the database in `directory` and bring it to the newest version. Raises StoreError.
 
-    A file that is no database any more is set aside, never deleted, and a fresh one is made.
+    A file that is no database any more is set aside, never deleted, and a fresh one is made. Only what opening reads
+    is looked at: a check of the whole would take longer the older the device is.
     """
     path = directory / DATABASE_FILE
     try:
@@ -64,7 +65,9 @@ def open_database(directory: Path) -> apsw.Connection:
     except (apsw.Error, OSError) as error:
         raise StoreError(f"{path} cannot be opened: {error}") from error
     try:
-        log.critical("%s is damaged (%s): set aside as %s, going on with a fresh one", path, damage, _set_aside(path))
+        log.critical(
+            "%s is damaged (%s): set aside as %s, going on with a fresh one", path, damage, set_aside(directory)
+        )
         return _open(path)
     except (apsw.Error, OSError) as error:
         raise StoreError(f"{path} cannot be opened afresh: {error}") from error
@@ -80,15 +83,16 @@ def _open(path: Path) -> apsw.Connection:
         # always: a start that was cut short may have made the file, and no more
         sync_directory(path.parent)
     except BaseException:
-        # SQLite would throw the write-ahead log away with the file that it belongs to
+        # or closing would write the log into a file that is damaged, or a newer daemon's: it stays as it was found
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.close()
         raise
     return connection
 
 
-def _set_aside(path: Path) -> Path:
-    """Rename the file and its companions to the first free name; what they hold may still be read by somebody."""
+def set_aside(directory: Path) -> Path:
+    """Rename the file and its companions to the first free name: somebody may still read what they hold. OSError."""
+    path = directory / DATABASE_FILE
     number = next(number for number in count(1) if not path.with_name(f"{path.name}.damaged-{number}").exists())
     for suffix in ("-wal", "-shm", ""):
         companion = path.with_name(path.name + suffix)

@@ -28,7 +28,7 @@ from bondmate.records import (
     Stream,
     UtcTime,
 )
-from bondmate.store.database import open_database
+from bondmate.store.database import open_database, set_aside
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +49,16 @@ class SqliteOutbox:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._connection: apsw.Connection | None = None
 
-    async def open(self) -> None:
-        """Open the file, if it is not open; without it every other call raises StoreError."""
+    async def open(self) -> bool:
+        """See ports.Outbox. While it is not open, every other call raises StoreError."""
 
-        def run() -> None:
-            if self._connection is None:
-                self._connection = open_database(self._directory)
+        def run() -> bool:
+            if self._connection is not None:
+                return False
+            self._connection = open_database(self._directory)
+            return True
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
     async def close(self) -> None:
         """Close the file and end the thread."""
@@ -141,7 +143,8 @@ class SqliteOutbox:
                 f" (SELECT max(position) FROM record WHERE stream = {int(Stream.ALERT)} AND kind IN ({kinds}))"
                 " ORDER BY position"
             )
-            return list(self._readable(rows))
+            found = list(self._readable(rows))
+            return found if found and found[0].record.kind in ALERT_KINDS else []
 
         return await self._run(run)
 
@@ -164,6 +167,8 @@ class SqliteOutbox:
                 raise StoreError("the outbox is not open")
             try:
                 return run(self._connection)
+            except (apsw.NotADBError, apsw.CorruptError) as error:
+                raise StoreError(f"the outbox is damaged ({error}): {self._give_up(self._connection)}") from error
             except (apsw.Error, OSError, ValueError) as error:
                 raise StoreError(f"the outbox failed: {error}") from error
 
@@ -172,6 +177,18 @@ class SqliteOutbox:
         except RuntimeError as error:
             raise StoreError("the outbox is closed") from error
         return await done
+
+    def _give_up(self, connection: apsw.Connection) -> str:
+        """Set the damaged file aside, so that the next `open` makes a fresh one; says what was done."""
+        self._connection = None
+        try:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.close()
+            text = f"set aside as {set_aside(self._directory)}"
+        except (apsw.Error, OSError) as error:
+            text = f"and cannot be set aside: {error}"
+        log.critical("the outbox is damaged: %s", text)
+        return text
 
     def _readable(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredRecord]:
         """Without the rows that a newer daemon wrote and this one does not know: they must not stop the others."""

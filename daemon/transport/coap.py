@@ -10,8 +10,17 @@ import socket as sockets
 from collections.abc import Callable
 from time import monotonic
 
-from aiocoap import BAD_REQUEST, CHANGED, CON, POST, UNAUTHORIZED, Message, error, resource
-from aiocoap.numbers.constants import TransportTuning
+from aiocoap import (
+    BAD_REQUEST,
+    CHANGED,
+    POST,
+    REQUEST_ENTITY_TOO_LARGE,
+    UNAUTHORIZED,
+    Message,
+    error,
+    resource,
+)
+from aiocoap.numbers.constants import Reliable
 from aiocoap.oscore import NotAProtectedMessage, ProtectionInvalid
 from aiocoap.transports.oscore import OSCOREAddress
 
@@ -26,8 +35,10 @@ log = logging.getLogger(__name__)
 UNAUTHORIZED_LIMIT = 3
 """So many plain 4.01 in a row, from whomever, and the start counter moves ahead."""
 
+MAX_RECEIPT_OCTETS = 1024
 
-class Tuning(TransportTuning):  # type: ignore[misc]  # untyped
+
+class Tuning(Reliable):  # type: ignore[misc]  # untyped
     """Gives up after 14 to 21 s, where the defaults take 45 to 93 s: a fresh try is worth more than an old one."""
 
     ACK_TIMEOUT = 2.0
@@ -43,9 +54,11 @@ class Receipts(resource.Resource):  # type: ignore[misc]  # untyped
         self._take = take
 
     async def render_post(self, request: Message) -> Message:
-        """2.04 for a receipt that verifies, 4.00 for one that does not, 4.01 for what did not come through OSCORE."""
+        """2.04 for a receipt that verifies, 4.00 for one that does not, 4.13 for one that is too long."""
         if not isinstance(request.remote, OSCOREAddress):
             return Message(code=UNAUTHORIZED)
+        if len(request.payload) > MAX_RECEIPT_OCTETS:
+            return Message(code=REQUEST_ENTITY_TOO_LARGE)
         try:
             self._take(request.payload)
         except RemoteError as problem:
@@ -84,6 +97,7 @@ class CoapBearer:
         self._site = resource.Site()
         self._idle: list[_Socket] = []
         self._busy: set[_Socket] = set()
+        self._closed = False
 
     def listen(self, take_receipt: Callable[[bytes], None]) -> None:
         """Give each receipt that comes to `/c` to `take_receipt`, which raises RemoteError for a false one."""
@@ -94,13 +108,13 @@ class CoapBearer:
         security = self._security
         socket: _Socket | None = None
         try:
-            socket = self._idle.pop() if self._idle else await self._open()
+            socket = self._idle.pop() if self._idle else await self._open(security)
             self._busy.add(socket)
             payload = await _exchange(socket.endpoint, security, submission)
         except BaseException as failure:
             self.why_not = str(failure) if isinstance(failure, LinkError) else "no answer in time"
             if isinstance(failure, UnauthorizedError) and security is self._security:
-                self._refused()
+                await self._refused()
             if socket is not None:
                 self._busy.discard(socket)
                 await socket.close()
@@ -108,7 +122,7 @@ class CoapBearer:
         self._busy.discard(socket)
         self.why_not, self.last_success_s = None, monotonic()
         self._unauthorized = 0
-        if security is self._security:
+        if security is self._security and socket.endpoint.settled:
             self._idle.append(socket)
         else:
             await socket.close()
@@ -116,11 +130,12 @@ class CoapBearer:
 
     async def close(self) -> None:
         """Close every socket, also of exchanges under way."""
+        self._closed = True
         sockets, self._idle, self._busy = [*self._idle, *self._busy], [], set()
         for socket in sockets:
             await socket.close()
 
-    async def _open(self) -> "_Socket":
+    async def _open(self, security: SessionContext) -> "_Socket":
         """A socket to the next of the gateway's addresses. Raises LinkError."""
         address = next(self._targets)
         loop = asyncio.get_running_loop()
@@ -134,21 +149,27 @@ class CoapBearer:
             socket.transport, _ = await loop.create_datagram_endpoint(lambda: socket, family=family)
         except OSError as problem:
             raise LinkError(f"{address}: {problem.strerror or problem}") from problem
-        socket.endpoint = Endpoint(self._security, self._site, socket.send)
+        socket.endpoint = Endpoint(security, self._site, socket.send)
+        if self._closed:
+            await socket.close()
+            raise LinkError("the bearer was closed")
         return socket
 
-    def _refused(self) -> None:
+    async def _refused(self) -> None:
         """After a restored card our counter is behind what the gateway saw: then go on in a session that is ahead."""
         self._unauthorized += 1
         if self._unauthorized % UNAUTHORIZED_LIMIT == 0:
             self.session = self._renew()
             self._security = SessionContext(self._keys, self.session)
             log.warning("refused %d times in a row: going on over ip in session %s", self._unauthorized, self.session)
+            stale, self._idle = self._idle, []
+            for socket in stale:
+                await socket.close()
 
 
 async def _exchange(endpoint: Endpoint, security: SessionContext, submission: bytes) -> bytes:
     """Post one submission and return the payload of the authenticated answer. Raises LinkError."""
-    request = Message(code=POST, mtype=CON, uri_path=["r"], payload=submission, transport_tuning=Tuning())
+    request = Message(code=POST, uri_path=["r"], payload=submission, transport_tuning=Tuning())
     request.remote = endpoint.gateway
     try:
         response = await endpoint.context.request(request, handle_blockwise=False).response

@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,7 +17,7 @@ from bondmate import __version__
 from bondmate.api.server import MAX_BODY_OCTETS, serve
 from bondmate.device import Device
 from bondmate.records import Fix, Stream, Suspicion
-from tests.api.served import DEVICE, SESSION, UTC_TEXT, Served, served
+from tests.api.served import DEVICE, SESSION, UTC_MS, UTC_TEXT, Served, served
 from tests.eventually import eventually
 
 # What others build on: a member more is free, one less is not
@@ -166,6 +167,21 @@ def test_a_fault_on_the_way_of_an_alert_is_degraded(code: str, state: str, store
     asyncio.run(main())
 
 
+def test_degraded_is_told_although_an_alert_is_open(run: Path) -> None:
+    """The alert is shown beside it; that it may be lost would be shown nowhere else."""
+
+    async def main() -> None:
+        async with served(run) as there:
+            await asked(there, "POST", "/alert")
+            await there.settled(2)
+            assert (await status(there))["state"] == "alert"
+            there.faults.report("configuration", "it fails", "replace it", None)
+            answer = await status(there)
+            assert (answer["state"], answer["alert"]["state"]) == ("degraded", "stored")
+
+    asyncio.run(main())
+
+
 def test_an_alert_from_raised_to_delivered(run: Path) -> None:
     async def main() -> None:
         async with served(run) as there:
@@ -251,6 +267,34 @@ def test_the_queue_says_of_each_record_why_it_waits(run: Path) -> None:
                 "why": "ip: no network in this test",
             }
             assert (opening["kind"], opening["priority"]) == ("opening", 2)
+
+    asyncio.run(main())
+
+
+def test_the_queue_says_when_a_record_was_committed_and_not_when_it_was_made(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            await there.settled(1)
+            # a clock that runs an hour a look
+            hours = count()
+            there.device.parts.system_utc_ms = lambda: UTC_MS + next(hours) * 3_600_000
+            _, raised = await asked(there, "POST", "/alert")
+            await there.settled(2)
+            _, rows = await asked(there, "GET", "/queue")
+            assert rows[0]["record"] == raised["alert_id"]
+            assert raised["raised_at"] == UTC_TEXT
+            assert rows[0]["stored_at"] > UTC_TEXT
+            assert (await asked(there, "GET", "/queue"))[1][0]["stored_at"] == rows[0]["stored_at"]
+
+    asyncio.run(main())
+
+
+def test_a_commit_at_an_unknown_time_is_stored_all_the_same(run: Path) -> None:
+    async def main() -> None:
+        async with served(run, utc_ms=None) as there:
+            await there.settled(1)
+            _, [row] = await asked(there, "GET", "/queue")
+            assert (row["state"], row["stored_at"]) == ("stored", None)
 
     asyncio.run(main())
 

@@ -3,7 +3,7 @@
 import datetime as dt
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bondmate.core.epoch import QUIET_S, USER_RANGE_ERROR_M, EpochAssembler, Sentence

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bondmate.core.feedback import MAX_WAITING, PAUSE_S, FeedbackPlayer, Pattern
@@ -55,7 +55,11 @@ def test_none_is_played_over_another_and_a_pause_parts_them(patterns: list[Patte
     for pattern in patterns:
         player.play(pattern, now)
     seen = levels(player, now)
-    assert pulses(seen) == pytest.approx([length for pattern in patterns for length in pattern.value[::2]], abs=1e-6)
+    first, *others = patterns
+    presses = [pattern for pattern in others if pattern is not Pattern.DELIVERED]
+    receipts = [pattern for pattern in others if pattern is Pattern.DELIVERED]
+    in_order = [length for pattern in [first, *presses, *receipts] for length in pattern.value[::2]]
+    assert pulses(seen) == pytest.approx(in_order, abs=1e-6)
     rests = [after - before for (before, on), (after, _) in pairwise(seen) if not on]
     assert sum(rest == pytest.approx(PAUSE_S, abs=1e-6) for rest in rests) == len(patterns)
 
@@ -72,6 +76,22 @@ def test_one_that_comes_while_another_plays_waits_its_turn() -> None:
     assert player.level(11.10) is True, "delivered's second"
 
 
+@pytest.mark.parametrize("outcome", [Pattern.STORED, Pattern.NO_WAY_OUT])
+def test_what_became_of_a_press_is_felt_before_the_receipts_that_wait(outcome: Pattern) -> None:
+    player = FeedbackPlayer()
+    for pattern in (Pattern.DELIVERED, Pattern.DELIVERED, Pattern.DELIVERED, outcome):
+        player.play(pattern, 10.0)
+    felt = pytest.approx([0.12, 0.12, *outcome.value[::2], 0.12, 0.12, 0.12, 0.12])
+    assert pulses(levels(player, 10.0)) == felt, "behind the one that plays"
+
+
+def test_of_two_presses_the_later_one_has_the_last_word() -> None:
+    player = FeedbackPlayer()
+    for pattern in (Pattern.DELIVERED, Pattern.NO_WAY_OUT, Pattern.STORED):
+        player.play(pattern, 10.0)
+    assert pulses(levels(player, 10.0)) == pytest.approx([0.12, 0.12] + [0.08] * 5 + [0.4])
+
+
 def test_a_late_caller_still_plays_the_whole_pattern() -> None:
     player = FeedbackPlayer()
     player.play(Pattern.STORED, 10.0)
@@ -79,10 +99,20 @@ def test_a_late_caller_still_plays_the_whole_pattern() -> None:
     assert pulses(levels(player, 60.0)) == pytest.approx([0.12, 0.12])
 
 
-def test_too_many_that_wait_lose_the_oldest_and_never_the_one_that_plays() -> None:
+def test_of_too_many_that_wait_receipts_give_way_and_neither_a_press_nor_the_one_that_plays() -> None:
     player = FeedbackPlayer()
     player.play(Pattern.STORED, 10.0)
     player.play(Pattern.NO_WAY_OUT, 10.0)
     for _ in range(MAX_WAITING):
         player.play(Pattern.DELIVERED, 10.0)
-    assert pulses(levels(player, 10.0)) == pytest.approx([0.4] + [0.12, 0.12] * MAX_WAITING)
+    felt = [0.4] + [0.08] * 5 + [0.12, 0.12] * (MAX_WAITING - 1)
+    assert pulses(levels(player, 10.0)) == pytest.approx(felt)
+
+
+def test_of_too_many_presses_the_oldest_that_waits_gives_way() -> None:
+    player = FeedbackPlayer()
+    player.play(Pattern.STORED, 10.0)
+    player.play(Pattern.NO_WAY_OUT, 10.0)
+    for _ in range(MAX_WAITING):
+        player.play(Pattern.STORED, 10.0)
+    assert pulses(levels(player, 10.0)) == pytest.approx([0.4] * (1 + MAX_WAITING))

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bondmate.core.lines import MAX_SENTENCE_OCTETS, SentenceSplitter

@@ -9,6 +9,7 @@ from gpiozero.pins import Factory
 
 from bondmate.drivers.button import PanicButton
 from bondmate.drivers.pins import open_factory
+from bondmate.errors import LocalError
 from bondmate_sim.board_client import BoardClient
 from tests.eventually import eventually
 from tests.sim.conftest import Launch
@@ -133,3 +134,58 @@ def test_a_closed_button_lets_go_of_its_pin(factory: Factory, hand: BoardClient)
         assert not hand.request("read", pin=PIN)["claimed"]
 
     asyncio.run(main())
+
+
+def test_whether_it_is_pressed_is_read_from_the_contact_itself(factory: Factory, hand: BoardClient) -> None:
+    async def main() -> None:
+        button = PanicButton(factory, PIN, Edges())
+        seen = [button.is_pressed]
+        for level in (0, None):
+            hand.request("drive", pin=PIN, level=level)
+            seen.append(button.is_pressed)
+        assert seen == [False, True, False]
+        button.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("pin", [99, -1])
+def test_a_pin_that_does_not_exist_is_an_error_with_its_number(pin: int, factory: Factory) -> None:
+    async def main() -> None:
+        with pytest.raises(LocalError, match=rf"the button at pin {pin} does not work: .*; see \[gpio\]"):
+            PanicButton(factory, pin, Edges())
+
+    asyncio.run(main())
+
+
+def test_a_pin_that_another_part_has_is_an_error(factory: Factory) -> None:
+    async def main() -> None:
+        button = PanicButton(factory, PIN, Edges())
+        with pytest.raises(LocalError, match=rf"the button at pin {PIN} does not work: .*in use"):
+            PanicButton(factory, PIN, Edges())
+        button.close()
+
+    asyncio.run(main())
+
+
+def test_a_button_whose_board_is_gone_is_dead_and_says_so(
+    run: Path, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = launch("board", "--socket", run / "dying.sock")
+    monkeypatch.setenv("BONDMATE_SIM_BOARD", str(run / "dying.sock"))
+    factory = open_factory("bondmate_sim")
+
+    async def main() -> None:
+        button = PanicButton(factory, PIN, Edges())
+        assert not button.is_pressed
+        board.stop()
+        with pytest.raises(LocalError, match=rf"the button at pin {PIN} does not work"):
+            _ = button.is_pressed
+        with pytest.raises(LocalError, match=r"the button at pin 5 does not work"):
+            PanicButton(factory, 5, Edges())
+        button.close()
+
+    try:
+        asyncio.run(main())
+    finally:
+        factory.close()

@@ -1,6 +1,8 @@
+import pytest
 from gpiozero.pins import Factory
 
 from bondmate.drivers.indicator import PinIndicator
+from bondmate.errors import LocalError
 from bondmate_sim.board_client import BoardClient
 
 MOTOR, LED = 18, 27
@@ -43,3 +45,19 @@ def test_the_end_leaves_both_off_and_free(factory: Factory, hand: BoardClient) -
     assert levels(hand) == (0, 0)
     assert not hand.request("read", pin=MOTOR)["claimed"]
     assert not hand.request("read", pin=LED)["claimed"]
+
+
+@pytest.mark.parametrize(
+    ("motor", "led", "complaint"),
+    [
+        (99, LED, "the vibration motor at pin 99 does not work"),
+        (MOTOR, 99, "the LED at pin 99 does not work"),
+        (MOTOR, MOTOR, f"the LED at pin {MOTOR} does not work: .*in use"),
+    ],
+    ids=["no motor", "no LED", "one pin for both"],
+)
+def test_a_pin_that_cannot_be_had_is_an_error_that_names_it(
+    motor: int, led: int, complaint: str, factory: Factory
+) -> None:
+    with pytest.raises(LocalError, match=complaint):
+        PinIndicator(factory, motor, led, covert=False)

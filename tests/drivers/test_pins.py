@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from gpiozero import PinInvalidPin
 
-from bondmate.drivers.pins import open_factory
+from bondmate.drivers.pins import claiming, find_factory, open_factory
 from bondmate.errors import LocalError
 from bondmate_sim.pin_factory import SimulatedFactory
 
@@ -17,9 +19,16 @@ def test_the_factory_is_the_one_that_was_named(board: Path, monkeypatch: pytest.
     assert type(factory) is SimulatedFactory
 
 
-def test_an_unknown_name_is_refused_with_those_that_exist() -> None:
+def test_a_factory_is_found_without_its_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check of the configuration runs on any machine."""
+    monkeypatch.delenv("BONDMATE_SIM_BOARD", raising=False)
+    assert find_factory("bondmate_sim").load() is SimulatedFactory
+
+
+@pytest.mark.parametrize("use", [find_factory, open_factory])
+def test_an_unknown_name_is_refused_with_those_that_exist(use: Callable[[str], object]) -> None:
     with pytest.raises(LocalError, match=r"gpio.factory: no pin factory is called 'bondmate'") as refused:
-        open_factory("bondmate")
+        use("bondmate")
     for entry in entry_points(group="gpiozero_pin_factories"):
         assert entry.name in str(refused.value)
 
@@ -35,3 +44,18 @@ def test_a_factory_without_its_hardware_is_an_error_and_nothing_takes_its_place(
 def test_a_factory_whose_library_is_not_installed_is_an_error() -> None:
     with pytest.raises(LocalError, match=r"gpio.factory 'pigpio' does not work here: .*pigpio"):
         open_factory("pigpio")
+
+
+@pytest.mark.parametrize("problem", [PinInvalidPin("no such pin"), OSError("no such chip"), ValueError("no number")])
+def test_what_gpiozero_or_the_system_refuses_names_the_part_and_its_pin(problem: Exception) -> None:
+    with (
+        pytest.raises(LocalError, match=r"^the siren at pin 4 does not work: no .*; see \[gpio\]") as told,
+        claiming("the siren", 4),
+    ):
+        raise problem
+    assert told.value.__cause__ is problem
+
+
+def test_an_error_of_ours_stays_what_it_is() -> None:
+    with pytest.raises(ZeroDivisionError), claiming("the siren", 4):
+        raise ZeroDivisionError

@@ -1,5 +1,8 @@
 import os
+import signal
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -152,12 +155,81 @@ def test_a_setting_that_was_not_taken_is_noticed(name: str, found: str, tmp_path
         vfs.unregister()
 
 
-def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bondmate.store.database import open_database
+
+connection = open_database(Path(sys.argv[1]))
+connection.execute("INSERT INTO head VALUES (0, zeroblob(6), 1, x'4d41524b4d41524b')")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(directory: Path) -> None:
+    """A daemon that had committed something, and whose log of it was never moved into the file."""
+    open_database(directory).close()
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(directory)], check=False, timeout=30)
+    assert ended.returncode == -signal.SIGKILL
+    assert b"MARKMARK" in (directory / f"{DATABASE_FILE}-wal").read_bytes()
+
+
+@pytest.mark.parametrize("begin", [0, 20, 100], ids=["its magic", "its header", "its first page"])
+def test_a_damaged_file_is_set_aside_with_its_companions_as_it_was_found_and_a_fresh_one_made(
+    begin: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed(tmp_path)
+    with (tmp_path / DATABASE_FILE).open("r+b") as file:
+        file.seek(begin)
+        file.write(b"garbage!" * 6)
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(found) == {DATABASE_FILE, f"{DATABASE_FILE}-wal"}
+    with closing(open_database(tmp_path)) as connection:
+        assert pragma(connection, "user_version") == len(MIGRATIONS)
+        assert connection.execute("SELECT count(*) FROM head").get == 0
+    aside = f"{DATABASE_FILE}.damaged-1"
+    assert (tmp_path / aside).read_bytes() == found[DATABASE_FILE]
+    assert (tmp_path / f"{aside}-wal").read_bytes() == found[f"{DATABASE_FILE}-wal"]
+    [entry] = caplog.records
+    assert entry.levelname == "CRITICAL"
+    assert entry.getMessage().endswith(f"set aside as {tmp_path / aside}, going on with a fresh one")
+
+
+def test_a_log_of_an_undamaged_file_is_taken_up(tmp_path: Path) -> None:
+    """The control of the test above."""
+    killed(tmp_path)
+    with closing(open_database(tmp_path)) as connection:
+        assert connection.execute("SELECT digest FROM head").get == b"MARKMARK"
+    assert [path.name for path in tmp_path.iterdir()] == [DATABASE_FILE]
+
+
+def test_the_second_damage_takes_the_next_free_name(tmp_path: Path) -> None:
+    for garbage in (b"first" * 300, b"second" * 300):
+        (tmp_path / DATABASE_FILE).write_bytes(garbage)
+        open_database(tmp_path).close()
+    assert (tmp_path / f"{DATABASE_FILE}.damaged-1").read_bytes() == b"first" * 300
+    assert (tmp_path / f"{DATABASE_FILE}.damaged-2").read_bytes() == b"second" * 300
+    open_database(tmp_path).close()
+    assert len(list(tmp_path.iterdir())) == 3, "and what is whole stays"
+
+
+def test_a_file_that_was_cut_to_nothing_is_simply_new(tmp_path: Path) -> None:
+    open_database(tmp_path).close()
+    os.truncate(tmp_path / DATABASE_FILE, 0)
+    with closing(open_database(tmp_path)) as connection:
+        assert pragma(connection, "user_version") == len(MIGRATIONS)
+    assert [path.name for path in tmp_path.iterdir()] == [DATABASE_FILE]
+
+
+def test_a_damaged_file_that_cannot_be_set_aside_is_an_error_and_stays(run: Path) -> None:
     garbage = b"a card that is dying" * 300
-    (tmp_path / DATABASE_FILE).write_bytes(garbage)
-    with pytest.raises(StoreError, match=rf"{DATABASE_FILE} cannot be opened: .*not a database"):
-        open_database(tmp_path)
-    assert (tmp_path / DATABASE_FILE).read_bytes() == garbage
+    (run / DATABASE_FILE).write_bytes(garbage)
+    (run / DATABASE_FILE).chmod(0o666)
+    run.chmod(0o555)
+    with as_nobody(), pytest.raises(StoreError, match=r"outbox.db cannot be opened.*: .*(Permission denied|unable)"):
+        open_database(run)
+    assert (run / DATABASE_FILE).read_bytes() == garbage
+    assert [path.name for path in run.iterdir()] == [DATABASE_FILE]
 
 
 def test_a_directory_that_is_not_there_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 import asyncio
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -61,6 +60,11 @@ def used(directory: Path, use: Callable[[SqliteOutbox], Awaitable[T]]) -> T:
     return asyncio.run(main())
 
 
+def waiting(directory: Path) -> list[SignedRecord]:
+    """The records without a receipt."""
+    return [stored.record for stored in used(directory, SqliteOutbox.pending)]
+
+
 def added(directory: Path, *records: SignedRecord) -> None:
     async def add(outbox: SqliteOutbox) -> None:
         for one in records:
@@ -83,7 +87,7 @@ def test_a_record_comes_back_as_it_was_after_a_restart(tmp_path: Path) -> None:
         record(Kind.PANIC, 2**32 - 1, data=bytes(range(256)) * 4),
     ]
     added(tmp_path, *records)
-    assert used(tmp_path, SqliteOutbox.pending) == records
+    assert waiting(tmp_path) == records
 
 
 @given(
@@ -122,7 +126,7 @@ def test_pending_is_in_the_order_of_the_commits(tmp_path: Path) -> None:
         await asyncio.gather(*(outbox.add(one, None) for one in records))
 
     used(tmp_path, at_once)
-    assert used(tmp_path, SqliteOutbox.pending) == records
+    assert waiting(tmp_path) == records
 
 
 def test_history_is_the_last_of_each_chained_stream_across_sessions(tmp_path: Path) -> None:
@@ -159,7 +163,7 @@ def test_a_receipt_ends_the_waiting_of_its_record_alone(tmp_path: Path) -> None:
         await outbox.mark_delivered(b"unknown digest16", b"of nobody", 1)
 
     used(tmp_path, use)
-    assert used(tmp_path, SqliteOutbox.pending) == [second]
+    assert waiting(tmp_path) == [second]
     assert raw(tmp_path, "SELECT sequence, receipt, delivered_at_ms FROM record ORDER BY position") == [
         (1, b"receipt", 1234),
         (2, None, None),
@@ -180,51 +184,73 @@ def test_the_first_receipt_stays(tmp_path: Path) -> None:
     assert (stored.delivered, stored.delivered_at_ms) == (True, None), "delivered at a time that nobody knows"
 
 
-def test_the_latest_alert_comes_with_the_cancellation_behind_it(tmp_path: Path) -> None:
+def test_the_latest_alert_comes_with_the_positions_and_the_cancellation_behind_it(tmp_path: Path) -> None:
     old, new = record(Kind.PANIC, 1), record(Kind.PANIC, 1, SECOND)
     old_end, new_end = record(Kind.CANCELLATION, 2), record(Kind.CANCELLATION, 2, SECOND)
+    before, after, later = record(Kind.POSITION, 1), record(Kind.POSITION, 2), record(Kind.POSITION, 1, SECOND)
 
     def alert() -> list[SignedRecord]:
         return [stored.record for stored in used(tmp_path, SqliteOutbox.latest_alert)]
 
+    added(tmp_path, before)
+    assert alert() == []
     added(tmp_path, record(Kind.OPENING, 1), old)
-    assert alert() == [old]
-    added(tmp_path, record(Kind.POSITION, 1), old_end)
-    assert alert() == [old, old_end]
+    assert alert() == [old], "a position from before says nothing of it"
+    added(tmp_path, after, record(Kind.ANCHOR, 2), old_end)
+    assert alert() == [old, after, old_end]
     added(tmp_path, new, record(Kind.OPENING, 1, SECOND))
     assert alert() == [new]
-    added(tmp_path, new_end)
-    assert alert() == [new, new_end]
+    added(tmp_path, new_end, later)
+    assert alert() == [new, new_end, later]
 
 
-@pytest.mark.parametrize(
-    "again",
-    [
-        record(Kind.PANIC, 1),
-        record(Kind.PANIC, 1, data=b"other octets"),
-        record(Kind.PANIC, 2, data=f"{record(Kind.PANIC, 1).id} {Kind.PANIC}".encode()),
-    ],
-    ids=["the same", "another under its identity", "its digest under another identity"],
-)
-def test_one_identity_and_one_digest_is_one_record(again: SignedRecord, tmp_path: Path) -> None:
+def test_a_record_that_is_there_already_is_left_as_it_is(tmp_path: Path) -> None:
+    """After a commit that came back too late, it is tried again."""
+    panic, cancellation = record(Kind.PANIC, 1), record(Kind.CANCELLATION, 2)
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await outbox.add(panic, 42)
+        await outbox.add(cancellation, 43)
+        await outbox.mark_delivered(panic.digest, b"receipt", 44)
+        await outbox.add(panic, 99)
+        assert await outbox.pending() == [StoredRecord(cancellation, 43, delivered=False, delivered_at_ms=None)]
+        assert (await outbox.latest_alert())[0] == StoredRecord(panic, 42, delivered=True, delivered_at_ms=44)
+        head = (await outbox.history()).heads[Stream.ALERT]
+        assert head == Head(FIRST, 2, cancellation.digest), "what came behind it is the head, and stays it"
+
+    used(tmp_path, use)
+
+
+def test_another_record_under_the_same_identity_is_refused(tmp_path: Path) -> None:
     panic = record(Kind.PANIC, 1)
 
     async def use(outbox: SqliteOutbox) -> None:
         await outbox.add(panic, None)
         with pytest.raises(StoreError, match="UNIQUE"):
-            await outbox.add(again, None)
-        assert await outbox.pending() == [panic]
+            await outbox.add(record(Kind.PANIC, 1, data=b"other octets"), None)
+        assert [stored.record for stored in await outbox.pending()] == [panic]
         assert (await outbox.history()).heads == {Stream.ALERT: Head(FIRST, 1, panic.digest)}, "nothing half done"
         await outbox.add(record(Kind.PANIC, 3), None)
 
     used(tmp_path, use)
-    assert len(used(tmp_path, SqliteOutbox.pending)) == 2
+    assert len(waiting(tmp_path)) == 2
+
+
+def test_pending_says_when_each_was_stored(tmp_path: Path) -> None:
+    known, unknown = record(Kind.PANIC, 1), record(Kind.PANIC, 2)
+
+    async def use(outbox: SqliteOutbox) -> list[StoredRecord]:
+        await outbox.add(known, 42)
+        await outbox.add(unknown, None)
+        return await outbox.pending()
+
+    assert [(stored.stored_at_ms, stored.delivered) for stored in used(tmp_path, use)] == [(42, False), (None, False)]
 
 
 def test_the_same_sequence_in_another_session_or_stream_is_another_record(tmp_path: Path) -> None:
     records = [record(Kind.PANIC, 1), record(Kind.PANIC, 1, SECOND), record(Kind.OPENING, 1), record(Kind.POSITION, 1)]
     added(tmp_path, *records)
-    assert used(tmp_path, SqliteOutbox.pending) == records
+    assert waiting(tmp_path) == records
 
 
 async def every_call(outbox: SqliteOutbox) -> list[object]:
@@ -275,23 +301,80 @@ def test_a_full_disk_is_an_error_that_passes(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"the outbox failed: .*full"):
             await outbox.add(large, None)
         await outbox.add(small, None)
-        assert await outbox.pending() == [small], "the failed one left nothing behind, and the next one is taken"
+        assert [stored.record for stored in await outbox.pending()] == [small], (
+            "the failed one left nothing behind, and the next one is taken"
+        )
         connection.execute(f"PRAGMA max_page_count = {pages + 1000}")
         await outbox.add(large, None)
 
     used(tmp_path, use)
-    assert used(tmp_path, SqliteOutbox.pending) == [small, large]
+    assert waiting(tmp_path) == [small, large]
 
 
-def test_damage_is_an_error_of_the_store(tmp_path: Path) -> None:
-    added(tmp_path, *(record(Kind.PANIC, number) for number in range(1, 200)))
-    [[page]] = raw(tmp_path, "SELECT rootpage FROM sqlite_schema WHERE name = 'record'")
+def spoil(directory: Path, table: str) -> bytes:
+    """Damage the root page of a table, as a dying card does; the file as it is then."""
+    [[page]] = raw(directory, f"SELECT rootpage FROM sqlite_schema WHERE name = '{table}'")
     assert isinstance(page, int)
-    with (tmp_path / DATABASE_FILE).open("r+b") as file:
+    with (directory / DATABASE_FILE).open("r+b") as file:
         file.seek((page - 1) * 4096)
-        file.write(os.urandom(4096))
-    with pytest.raises(StoreError, match=r"the outbox failed: .*malformed"):
-        used(tmp_path, SqliteOutbox.pending)
+        file.write(b"\xff" * 4096)
+    return (directory / DATABASE_FILE).read_bytes()
+
+
+@pytest.mark.parametrize(("table", "call"), [("record", SqliteOutbox.pending), ("head", SqliteOutbox.history)])
+def test_a_damaged_page_is_an_error_once_and_the_next_opening_makes_a_fresh_file(
+    table: str,
+    call: Callable[[SqliteOutbox], Awaitable[object]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Else every alert from now on would be one that is not stored."""
+    added(tmp_path, *(record(Kind.PANIC, number) for number in range(1, 200)))
+    found = spoil(tmp_path, table)
+    aside = tmp_path / f"{DATABASE_FILE}.damaged-1"
+    fresh = record(Kind.PANIC, 500)
+
+    async def use(outbox: SqliteOutbox) -> None:
+        with pytest.raises(StoreError, match=rf"the outbox is damaged \(.*malformed\): set aside as {aside}"):
+            await call(outbox)
+        with pytest.raises(StoreError, match="not open"):
+            await outbox.add(fresh, None)
+        await outbox.open()
+        await outbox.add(fresh, None)
+        assert (await outbox.history()).heads == {Stream.ALERT: Head(FIRST, 500, fresh.digest)}
+
+    used(tmp_path, use)
+    assert waiting(tmp_path) == [fresh]
+    assert aside.read_bytes() == found, "not one octet of it is lost"
+    assert [entry.levelname for entry in caplog.records] == ["CRITICAL"]
+
+
+def test_opening_what_is_open_changes_nothing(tmp_path: Path) -> None:
+    panic = record(Kind.PANIC, 1)
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await outbox.add(panic, None)
+        connection = outbox._connection
+        await outbox.open()
+        assert outbox._connection is connection
+        assert [stored.record for stored in await outbox.pending()] == [panic]
+
+    used(tmp_path, use)
+
+
+def test_an_opening_that_failed_can_be_tried_again(tmp_path: Path) -> None:
+    place = tmp_path / "later"
+
+    async def main() -> None:
+        outbox = SqliteOutbox(place, DEVICE)
+        with pytest.raises(StoreError, match="cannot be opened"):
+            await outbox.open()
+        place.mkdir()
+        await outbox.open()
+        assert await outbox.pending() == []
+        await outbox.close()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("change", ["kind = 2", "stream = 14", "made_at_source = 9"])
@@ -302,7 +385,7 @@ def test_a_record_of_a_newer_daemon_stays_and_holds_nothing_up(
     strange, known = record(Kind.PANIC, 1), record(Kind.POSITION, 1)
     added(tmp_path, strange, known)
     raw(tmp_path, f"UPDATE record SET {change} WHERE sequence = 1 AND kind = {int(Kind.PANIC)}")
-    assert used(tmp_path, SqliteOutbox.pending) == [known]
+    assert waiting(tmp_path) == [known]
     assert "a record stays in the outbox" in caplog.text
     assert used(tmp_path, SqliteOutbox.latest_alert) == []
     assert raw(tmp_path, "SELECT count(*) FROM record") == [(2,)]
@@ -373,7 +456,7 @@ def test_a_killed_daemon_keeps_what_was_committed_and_nothing_else(tmp_path: Pat
         process.kill()
         assert process.wait(10) == -signal.SIGKILL
     panic = record(Kind.PANIC, 1)
-    assert used(tmp_path, SqliteOutbox.pending) == [panic]
+    assert waiting(tmp_path) == [panic]
     assert used(tmp_path, SqliteOutbox.latest_alert) == [StoredRecord(panic, 42, delivered=False, delivered_at_ms=None)]
     assert used(tmp_path, SqliteOutbox.history).heads == {Stream.ALERT: Head(FIRST, 1, panic.digest)}
 
