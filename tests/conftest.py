@@ -38,6 +38,18 @@ def _logging_as_before() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 
+COUNTED_PROCESSES = "test_press"
+"""The end-to-end module whose daemons show what the unit tests cannot: how app puts the parts together."""
+
+
+@pytest.fixture(autouse=True)
+def _uncounted_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere the processes that tests start do not measure coverage: it doubles what each start costs."""
+    if request.path.stem != COUNTED_PROCESSES:
+        for variable in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """The folder of data that others made, which is not part of the repository: `BONDMATE_CORPUS`, or beside us."""

@@ -1,12 +1,19 @@
 """A world for each test, and what its tap saw, read as CoAP and OSCORE."""
 
+import contextlib
+import io
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiocoap import Message, oscore
 
+from bondmate.cli import main as bondmatectl
+from bondmate_sim.commands import CommandError
+from bondmate_sim.gateway.cli import main as gateway
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import Settings, World
 
@@ -42,9 +49,23 @@ def press(world: World) -> None:
     world.press(HOLD_S + 0.1)
 
 
+def _printed(command: Callable[[list[str]], int], *words: str | Path) -> Any:
+    """What one of our commands prints as JSON, run in this process: tests ask often, and processes cost minutes."""
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = command([*map(str, words), "--json"])
+    if code != 0:
+        raise CommandError(err.getvalue(), code)
+    return json.loads(out.getvalue())
+
+
+def ctl(world: World, *words: str) -> Any:
+    """`bondmatectl … --json`, parsed. Raises CommandError."""
+    return _printed(bondmatectl, "--socket", world.api_socket, *words)
+
+
 def alerts(world: World) -> list[dict[str, object]]:
     """The alerts at the gateway."""
-    shown: list[dict[str, object]] = world.at_gateway("alerts")
+    shown: list[dict[str, object]] = _printed(gateway, "alerts", "--data", world.gateway_data)
     return shown
 
 
@@ -59,7 +80,7 @@ def wait_for_state(world: World, state: str) -> dict[str, object]:
     """The device's newest alert, as soon as it is in that state."""
 
     def look() -> dict[str, object] | None:
-        alert: dict[str, object] | None = world.ctl("alert", "show")
+        alert: dict[str, object] | None = ctl(world, "alert", "show")
         return alert if alert is not None and alert["state"] == state else None
 
     return wait_until(look, DELIVERED_S, f"the alert to be {state}")

@@ -11,7 +11,7 @@ from aiocoap.numbers.types import ACK
 
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import World
-from tests.e2e.conftest import alerts, press, wait_for_state
+from tests.e2e.conftest import alerts, ctl, press, wait_for_state
 
 
 def exchange(world: World, datagram: bytes) -> Message:
@@ -37,7 +37,9 @@ def test_an_unprotected_post_is_refused_and_leaves_nothing(world: World) -> None
 def test_every_datagram_of_the_device_is_refused_when_replayed(world: World) -> None:
     press(world)
     wait_for_state(world, "delivered")
-    wait_until(lambda: alerts(world)[0]["positions"] and not world.ctl("queue"), 10, "the position, and an empty queue")
+    wait_until(
+        lambda: alerts(world)[0]["positions"] and not ctl(world, "queue"), 10, "the position, and an empty queue"
+    )
     before = alerts(world)
     ups = [
         one.data for one in world.datagrams() if one.direction == "up" and Message.decode(one.data).code.is_request()
@@ -69,12 +71,12 @@ def test_a_device_with_wrong_keys_is_refused_and_leaves_nothing(make_world: Call
     assert shown["delivered_at"] is None
 
     def why() -> str | None:
-        [ip] = world.ctl("status")["bearers"]
+        [ip] = ctl(world, "status")["bearers"]
         return ip["why_not"] if "4.01" in (ip["why_not"] or "") else None
 
     assert world.daemon.wait_until(why, 10, "to say why nothing is delivered")
     assert alerts(world) == []
-    assert any(row["kind"] == "panic" and row["attempts"] >= 1 for row in world.ctl("queue"))
+    assert any(row["kind"] == "panic" and row["attempts"] >= 1 for row in ctl(world, "queue"))
 
 
 def test_a_copied_card_is_shown_as_what_it_is(world: World) -> None:

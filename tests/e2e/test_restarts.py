@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import VIBRATION_PIN, World
-from tests.e2e.conftest import alerts, nonces, press, wait_for_alerts, wait_for_state
+from tests.e2e.conftest import alerts, ctl, nonces, press, wait_for_alerts, wait_for_state
 
 RESTARTS = 20
 
@@ -18,7 +18,7 @@ def test_twenty_restarts_each_first_alert_needs_one_exchange_and_no_nonce_comes_
         before = len([one for one in world.datagrams() if one.direction == "up"])
         press(world)
         wait_for_state(world, "delivered")
-        wait_until(lambda: not world.ctl("queue") or None, 10, "an empty queue")
+        wait_until(lambda: not ctl(world, "queue") or None, 10, "an empty queue")
         after = len([one for one in world.datagrams() if one.direction == "up"])
         # the alert, and the position that follows it; the opening may still have been under way before
         sent_for_alert.append(after - before)
@@ -78,13 +78,13 @@ def test_the_gateway_is_killed_before_it_could_store(world: World) -> None:
 
 
 def test_the_gateway_is_killed_after_it_stored_and_before_its_answer_arrived(world: World) -> None:
-    wait_until(lambda: not world.ctl("queue") or None, 10, "an empty queue")
+    wait_until(lambda: not ctl(world, "queue") or None, 10, "an empty queue")
     world.network.kill()
     with _deaf_network(world):
         press(world)
         [held] = wait_for_alerts(world, 1)
         world.gateway.kill()
-        shown = world.ctl("alert", "show")
+        shown = ctl(world, "alert", "show")
         assert shown["state"] == "stored", "held at the gateway, but no receipt came: not delivered"
     world.start_gateway()
     world.start_network()
@@ -137,7 +137,7 @@ def test_delivered_is_felt_after_a_restart_too(world: World) -> None:
 
 def _ctl_alert(world: World) -> dict[str, object] | None:
     try:
-        alert: dict[str, object] | None = world.ctl("alert", "show")
+        alert: dict[str, object] | None = ctl(world, "alert", "show")
     except Exception as error:
         if "does not answer" not in str(error):
             raise
