@@ -3,6 +3,8 @@
 The only module that knows which adapter stands behind which port.
 """
 
+import bondmate.lean  # isort: skip  # noqa: F401 - before whatever would import ssl
+
 import argparse
 import asyncio
 import contextlib
