@@ -3,7 +3,6 @@
 Keys come from elsewhere: a Signer may live in a file, a secure element or a TPM.
 """
 
-import io
 from typing import Any, Protocol
 
 import cbor2
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from bondmate.cbor import decode
 from bondmate.errors import RemoteError
 
 ES256 = -7
@@ -94,7 +94,7 @@ def verify1(message: bytes, external_aad: bytes, keys: dict[bytes, PublicKey]) -
 
 def _parse(message: bytes) -> tuple[bytes, dict[Any, Any], bytes, bytes]:
     # cbor2 6 returns tuples inside tags, cbor2 5 lists: a sequence pattern takes both
-    match _decode(message):
+    match decode(message):
         case cbor2.CBORTag(tag=18, value=[bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]):
             return protected, unprotected, payload, signature
         case _:
@@ -103,7 +103,7 @@ def _parse(message: bytes) -> tuple[bytes, dict[Any, Any], bytes, bytes]:
 
 def _algorithm(protected: bytes, unprotected: dict[Any, Any]) -> int:
     """The algorithm that the headers name, the protected one first."""
-    header = _decode(protected) if protected else {}
+    header = decode(protected) if protected else {}
     if not isinstance(header, dict):
         raise RemoteError("a protected header that is not a map")
     if _CRIT in header:
@@ -112,17 +112,6 @@ def _algorithm(protected: bytes, unprotected: dict[Any, Any]) -> int:
     if algorithm not in (ES256, EDDSA):
         raise RemoteError(f"signed with algorithm {algorithm!r}: ES256 ({ES256}) or EdDSA ({EDDSA}) is needed")
     return int(algorithm)
-
-
-def _decode(data: bytes) -> Any:
-    stream = io.BytesIO(data)
-    try:
-        decoded = cbor2.CBORDecoder(stream).decode()
-    except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
-        raise RemoteError(f"not CBOR: {error}") from error
-    if stream.read(1):
-        raise RemoteError("octets behind the end of a CBOR item")
-    return decoded
 
 
 def _sig_structure(protected: bytes, external_aad: bytes, payload: bytes) -> bytes:

@@ -4,7 +4,6 @@ Encodes what a device sends and decodes what it receives. Signatures are cose's,
 """
 
 import hashlib
-import io
 import math
 import struct
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import cbor2
 
+from bondmate.cbor import decode
 from bondmate.errors import RemoteError
 from bondmate.records import DeviceId, Fix, Kind, SessionId, UtcTime
 
@@ -220,11 +220,4 @@ def _receipt_entry(entry: Any) -> ReceiptEntry:
 def _loads(data: bytes) -> Any:
     if len(data) > MAX_RECEIPT_OCTETS:
         raise RemoteError(f"{len(data)} octets where at most {MAX_RECEIPT_OCTETS} are allowed")
-    stream = io.BytesIO(data)
-    try:
-        decoded = cbor2.CBORDecoder(stream).decode()
-    except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
-        raise RemoteError(f"not CBOR: {error}") from error
-    if stream.read(1):
-        raise RemoteError("octets behind the end of a CBOR item")
-    return decoded
+    return decode(data)
