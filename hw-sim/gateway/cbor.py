@@ -64,6 +64,22 @@ def octets(item: bytes) -> bytes:
     return item[head.end :]
 
 
+def text(item: bytes) -> str:
+    """Read a text string. Raises MalformedError."""
+    head = _head(item, 0)
+    if head.major != _TEXT or head.end + head.argument != len(item):
+        raise MalformedError("a text string was expected")
+    try:
+        return item[head.end :].decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("a text string is not UTF-8") from error
+
+
+def is_array(item: bytes) -> bool:
+    """Say whether an item begins as an array."""
+    return _head(item, 0).major == _ARRAY
+
+
 def _head(data: bytes, at: int) -> _Head:
     if at >= len(data):
         raise MalformedError("the data ends in the middle of an item")

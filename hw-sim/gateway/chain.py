@@ -53,14 +53,18 @@ def check(database: Database, place: Place, previous: bytes | None) -> Chain:
 
 def touched_by(database: Database, row: int, place: Place, kind: int) -> Iterator[tuple[int, Place, bytes | None]]:
     """Yield row, place and `previous` of every other record whose link the arrival of this one can settle."""
+    # One SELECT for each way to be touched: joined by OR, they would scan all records of the device.
     found = database.rows(
-        "SELECT row, session, stream, sequence, previous FROM record WHERE device = :device AND row <> :row AND ("
-        " (session = :session AND stream = :stream AND sequence = :sequence + 1)"
-        " OR (:opening AND session = :session AND sequence = 1)"
-        " OR (stream = :stream AND sequence = 1 AND session IN ("
+        "SELECT row, session, stream, sequence, previous FROM record"
+        " WHERE device = :device AND session = :session AND stream = :stream AND sequence = :sequence + 1"
+        " UNION SELECT row, session, stream, sequence, previous FROM record"
+        " WHERE :opening AND device = :device AND session = :session AND stream IN (:alert, :state) AND sequence = 1"
+        " AND row <> :row"
+        " UNION SELECT row, session, stream, sequence, previous FROM record"
+        " WHERE device = :device AND stream = :stream AND sequence = 1 AND row <> :row AND session IN ("
         "  SELECT opening.session FROM predecessor JOIN record AS opening ON opening.row = predecessor.record"
         "  WHERE opening.device = :device AND predecessor.session = :session AND predecessor.stream = :stream"
-        "  AND predecessor.sequence = :sequence)))",
+        "  AND predecessor.sequence = :sequence)",
         {
             "device": place.device,
             "row": row,
@@ -68,6 +72,8 @@ def touched_by(database: Database, row: int, place: Place, kind: int) -> Iterato
             "stream": place.stream,
             "sequence": place.sequence,
             "opening": kind == records.OPENING,
+            "alert": records.ALERT,
+            "state": records.STATE,
         },
     )
     for other, session, stream, sequence, previous in found:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import apsw
 
-from bondmate_sim.gateway import credentials, devices, files, keys, records, run, text, view
+from bondmate_sim.gateway import credentials, devices, files, inventory, keys, records, run, text, view
 from bondmate_sim.gateway.database import Database, DatabaseError
 
 _DATA_VARIABLE = "BONDMATE_GATEWAY_DATA"
@@ -74,7 +74,7 @@ def _alerts(arguments: argparse.Namespace) -> None:
 
 def _devices(arguments: argparse.Namespace) -> None:
     with contextlib.closing(Database(arguments.data, create=False)) as database:
-        shown = view.devices(database)
+        shown = inventory.devices(database)
     print(json.dumps(shown) if arguments.json else text.devices(shown))
 
 
@@ -83,7 +83,7 @@ def _revoke(arguments: argparse.Namespace) -> None:
     with contextlib.closing(Database(arguments.data, create=False)) as database:
         if not devices.revoke(database, arguments.device, _now_ms()):
             raise _CommandError(f"no device {name} is enrolled here; 'bondmate-gateway devices' lists them")
-        (shown,) = (each for each in view.devices(database) if each["device"] == name)
+        (shown,) = (each for each in inventory.devices(database) if each["device"] == name)
     print(json.dumps(shown) if arguments.json else text.devices([shown]))
 
 

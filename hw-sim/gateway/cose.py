@@ -17,6 +17,10 @@ TAG_HEAD = 0xD2
 SIGNATURE_OCTETS = 64
 EMPTY_MAP = b"\xa0"
 
+_HALF = SIGNATURE_OCTETS // 2
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""The order n of the group of P-256 (NIST SP 800-186, section 3.2.1.3)."""
+
 VerifyingKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
@@ -70,13 +74,16 @@ def digest(tagged: bytes) -> bytes:
 def verify(sign1: Sign1, aad: bytes, key: VerifyingKey) -> None:
     """Check the signature (RFC 9052, section 4.4). Raises NotVerifiedError.
 
-    The protected header names the algorithm; whoever needs a certain one compares it with `protected_header`.
+    Of an ES256 signature (r, s) anyone can make (r, n - s), which ECDSA accepts as well: only the one with the lower s
+    verifies here, so that nobody but the signer can make a second digest of a record. The protected header names the
+    algorithm; whoever needs a certain one compares it with `protected_header`.
     """
     message = _sig_structure(sign1.protected, aad, sign1.payload)
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
-            half = SIGNATURE_OCTETS // 2
-            r, s = (int.from_bytes(part, "big") for part in (sign1.signature[:half], sign1.signature[half:]))
+            r, s = (int.from_bytes(part, "big") for part in (sign1.signature[:_HALF], sign1.signature[_HALF:]))
+            if s > _P256_ORDER // 2:
+                raise NotVerifiedError("a signature with its s in the upper half of the order does not verify")
             key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(SHA256()))
         else:
             key.verify(sign1.signature, message)
@@ -88,8 +95,8 @@ def sign(payload: bytes, aad: bytes, key: ec.EllipticCurvePrivateKey, key_id: by
     """Return a tagged COSE_Sign1 by ES256 whose unprotected header names `key_id`."""
     protected = protected_header(key.public_key())
     der = key.sign(_sig_structure(protected, aad, payload), ec.ECDSA(SHA256()))
-    half = SIGNATURE_OCTETS // 2
-    signature = b"".join(part.to_bytes(half, "big") for part in utils.decode_dss_signature(der))
+    r, s = utils.decode_dss_signature(der)
+    signature = r.to_bytes(_HALF, "big") + min(s, _P256_ORDER - s).to_bytes(_HALF, "big")
     return _encode(protected, {4: key_id}, payload, signature)
 
 

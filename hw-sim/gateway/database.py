@@ -49,6 +49,7 @@ CREATE TABLE session (                   -- never deleted: a session that was cl
   sender_reserved INTEGER NOT NULL,      -- own sender numbers below this one may have been used
   PRIMARY KEY (kid, id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX session_open ON session (kid, touched) WHERE open;
 
 CREATE TABLE record (                    -- verified; more than one under one identity is a fork
   row INTEGER PRIMARY KEY,

@@ -71,6 +71,11 @@ def hold(database: Database, origin: Origin, record: records.Record) -> Held:
     )
 
 
+def arrivals(database: Database, device: bytes) -> dict[bytes, int]:
+    """Return the sessions of which records are held, each with a number that grows with its first arrival."""
+    return dict(database.rows("SELECT session, min(row) FROM record WHERE device = ? GROUP BY session", (device,)))
+
+
 def quarantine(database: Database, origin: Origin, why: records.UnreadableError) -> bool:
     """Keep what is not understood; return whether it was there before. Raises apsw.Error."""
     inserted = database.rows(

@@ -15,7 +15,7 @@ from bondmate_sim.gateway.receipts import Entry, Verdict
 class Outcome:
     """The receipt entry of a submission, what to tell the operator, and whether the record was held before.
 
-    `alarms` are what a human must see beside it: forks and broken chains.
+    `alarms` are what a human must see beside it: forks, broken chains and lost stores.
     """
 
     entry: Entry
@@ -59,16 +59,31 @@ def read(tagged: bytes, device: devices.Device, session: bytes) -> records.Recor
         found = records.payload(sign1.payload)
     except records.UnreadableError as error:
         found = error
-    if (sign1.protected, sign1.unprotected) != (cose.protected_header(device.key), cose.EMPTY_MAP):
-        raise records.UnreadableError("the header is not that of the enrolled key", found.stream, found.sequence)
     try:
-        cose.verify(sign1, records.external_aad(device.id, session), device.key)
+        _verify(sign1, device, session)
     except cose.NotVerifiedError as error:
-        why = f"{error} with the enrolled key"
-        raise records.UnreadableError(why, found.stream, found.sequence) from error
+        raise records.UnreadableError(str(error), found.stream, found.sequence) from error
     if isinstance(found, records.UnreadableError):
         raise found
     return found
+
+
+def is_signed(tagged: bytes, device: devices.Device, session: bytes) -> bool:
+    """Say whether the device signed a record, whatever it says and whether or not that can be read."""
+    try:
+        _verify(cose.parse(tagged), device, session)
+    except (cbor.MalformedError, cose.NotVerifiedError):
+        return False
+    return True
+
+
+def _verify(sign1: cose.Sign1, device: devices.Device, session: bytes) -> None:
+    if (sign1.protected, sign1.unprotected) != (cose.protected_header(device.key), cose.EMPTY_MAP):
+        raise cose.NotVerifiedError("the header is not that of the enrolled key")
+    try:
+        cose.verify(sign1, records.external_aad(device.id, session), device.key)
+    except cose.NotVerifiedError as error:
+        raise cose.NotVerifiedError(f"{error} with the enrolled key") from error
 
 
 def _hold(database: Database, origin: evidence.Origin, record: records.Record) -> Outcome:
@@ -82,6 +97,10 @@ def _hold(database: Database, origin: evidence.Origin, record: records.Record) -
     for place in held.broken:
         other = records.record_text(place.device, place.session, place.stream, place.sequence)
         alarms.append(f"BROKEN CHAIN: {other} does not continue the record before it, which came later")
+    if record.store_lost and not held.repeated:
+        alarms.append(
+            f"STORE LOST: {name} says so; what {records.device_text(origin.device)} had not sent will not come"
+        )
     what = "again, already held" if held.repeated else "held"
     return Outcome(
         Entry(origin.session, record.stream, record.sequence, origin.digest, held.verdict),

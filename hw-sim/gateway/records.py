@@ -3,29 +3,38 @@
 It reads what a record says. It checks no signature and keeps nothing.
 """
 
+import enum
+import itertools
 from dataclasses import dataclass
 
 from bondmate_sim.gateway import cbor, cose, elements
+from bondmate_sim.gateway.ranges import Range
 
 VERSION = 1
 STREAMS = ("alert", "state", "position", "presence", "health", "report")
-ALERT, STATE, POSITIONS = 0, 1, 2
+ALERT, STATE, POSITIONS, HEALTH_STREAM = 0, 1, 2, 4
 CHAINED = (ALERT, STATE)
 
-PANIC, CANCELLATION, OPENING, ANCHOR, POSITION = 1, 9, 16, 17, 32
+PANIC, CANCELLATION, OPENING, ANCHOR, STORE_LOST, GAP, POSITION, HEALTH = 1, 9, 16, 17, 18, 19, 32, 64
 _KIND_NAMES = {
     PANIC: "panic",
     CANCELLATION: "cancellation",
     OPENING: "opening",
     ANCHOR: "anchor",
+    STORE_LOST: "store-lost",
+    GAP: "gap",
     POSITION: "position",
+    HEALTH: "health",
 }
 
 SESSION_OCTETS = 6
 _SESSION_HEAD = 0x46
-_MAX_SEQUENCE = 2**32 - 1
+MAX_SEQUENCE = 2**32 - 1
 _ELEMENTS = 7
-_MAX_OPENING_ENTRIES = 16
+_MAX_STREAM = 15
+_MAX_ENTRIES = 16
+_MAX_GAP_NUMBERS = 128
+_MAX_FAULT_OCTETS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +55,30 @@ class Predecessor:
     digest: bytes | None
 
 
+class Reason(enum.IntEnum):
+    """Why a numbered record will not come."""
+
+    SUPERSEDED = 1
+    EXPIRED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One entry of a gap: numbers of a stream that will not come, as ranges (first, last), ascending and apart."""
+
+    stream: int
+    session: bytes
+    reason: Reason
+    numbers: tuple[Range, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The payload of a record. `cancels` and `predecessors` are the bodies of a cancellation and of an opening."""
+    """The payload of a record.
+
+    `cancels`, `predecessors`, `gaps` and `faults` are the bodies of a cancellation, an opening, a gap and a health
+    record; None and empty in all other kinds.
+    """
 
     kind: int
     sequence: int
@@ -58,11 +88,18 @@ class Record:
     fix: elements.Fix | None
     cancels: bytes | None
     predecessors: tuple[Predecessor, ...]
+    gaps: tuple[Gap, ...]
+    faults: tuple[str, ...]
 
     @property
     def stream(self) -> int:
         """The stream's number, 0 to 15."""
         return self.kind >> 4
+
+    @property
+    def store_lost(self) -> bool:
+        """Whether it says that the device lost its store, before this session or in it."""
+        return self.kind == STORE_LOST or any(each.session is None for each in self.predecessors)
 
 
 class UnreadableError(ValueError):
@@ -96,12 +133,13 @@ def payload(data: bytes) -> Record:
     try:
         parts = _elements(data)
         kind = cbor.uint(parts[1], 0, 255)
-        sequence = cbor.uint(parts[2], 1, _MAX_SEQUENCE)
+        sequence = cbor.uint(parts[2], 1, MAX_SEQUENCE)
     except cbor.MalformedError as error:
         raise UnreadableError(f"malformed record: {error}") from error
     stream = kind >> 4
     if stream >= len(STREAMS):
         raise UnreadableError(f"stream {stream} is not known here", stream, sequence)
+    body = parts[_ELEMENTS:]
     try:
         return Record(
             kind=kind,
@@ -110,8 +148,10 @@ def payload(data: bytes) -> Record:
             elapsed_ms=cbor.uint(parts[4], 0, 2**64 - 1),
             clock=None if parts[5] == cbor.NULL else elements.clock(cbor.octets(parts[5])),
             fix=None if parts[6] == cbor.NULL else elements.fix(cbor.octets(parts[6])),
-            cancels=_cancels(parts[_ELEMENTS:]) if kind == CANCELLATION else None,
-            predecessors=_predecessors(parts[_ELEMENTS:]) if kind == OPENING else (),
+            cancels=_cancels(body) if kind == CANCELLATION else None,
+            predecessors=_predecessors(body) if kind == OPENING else (),
+            gaps=_gaps(body) if kind == GAP else (),
+            faults=_faults(body) if kind == HEALTH else (),
         )
     except cbor.MalformedError as error:
         raise UnreadableError(f"malformed record: {error}", stream, sequence) from error
@@ -174,27 +214,85 @@ def _cancels(body: list[bytes]) -> bytes:
 
 
 def _predecessors(body: list[bytes]) -> tuple[Predecessor, ...]:
-    if not body:
-        raise cbor.MalformedError("the opening has no body")
-    entries = cbor.items(body[0])
-    if len(entries) > _MAX_OPENING_ENTRIES:
-        raise cbor.MalformedError(f"the opening has {len(entries)} entries, more than {_MAX_OPENING_ENTRIES}")
-    return tuple(_predecessor(cbor.items(entry)) for entry in entries)
+    return tuple(_predecessor(cbor.items(entry)) for entry in _entries(body, "opening"))
 
 
 def _predecessor(entry: list[bytes]) -> Predecessor:
     match entry:
         case [stream, cbor.NULL]:
-            return Predecessor(cbor.uint(stream, 0, 15), None, None, None)
+            return Predecessor(cbor.uint(stream, 0, _MAX_STREAM), None, None, None)
         case [stream, session, sequence, digest]:
             named = Predecessor(
-                cbor.uint(stream, 0, 15),
-                cbor.octets(session),
-                cbor.uint(sequence, 1, _MAX_SEQUENCE),
+                cbor.uint(stream, 0, _MAX_STREAM),
+                _session(session),
+                cbor.uint(sequence, 1, MAX_SEQUENCE),
                 cbor.octets(digest),
             )
-            if (len(named.session or b""), len(named.digest or b"")) != (SESSION_OCTETS, 16):
-                raise cbor.MalformedError("an opening entry names a session of 6 octets and a digest of 16")
+            if len(named.digest or b"") != 16:
+                raise cbor.MalformedError("an opening entry names a digest of 16 octets")
             return named
         case _:
             raise cbor.MalformedError(f"an opening entry has 2 or 4 elements, not {len(entry)}")
+
+
+def _gaps(body: list[bytes]) -> tuple[Gap, ...]:
+    gaps = tuple(_gap(cbor.items(entry)) for entry in _entries(body, "gap"))
+    if not gaps:
+        raise cbor.MalformedError("the gap has no entry")
+    count = sum(len(each.numbers) for each in gaps)
+    if count > _MAX_GAP_NUMBERS:
+        raise cbor.MalformedError(f"the gap has {count} numbers and ranges, more than {_MAX_GAP_NUMBERS}")
+    return gaps
+
+
+def _gap(entry: list[bytes]) -> Gap:
+    if len(entry) != 4:
+        raise cbor.MalformedError(f"a gap entry has 4 elements, not {len(entry)}")
+    stream = cbor.uint(entry[0], 0, _MAX_STREAM)
+    if stream in CHAINED:
+        raise cbor.MalformedError(f"a gap in the stream {STREAMS[stream]}, which has none")
+    reason = Reason(cbor.uint(entry[2], min(Reason), max(Reason)))
+    numbers = tuple(_range(item) for item in cbor.items(entry[3]))
+    if not numbers:
+        raise cbor.MalformedError("a gap entry names no number")
+    if any(after[0] <= before[1] for before, after in itertools.pairwise(numbers)):
+        raise cbor.MalformedError("the numbers of a gap entry do not ascend, or overlap")
+    return Gap(stream, _session(entry[1]), reason, numbers)
+
+
+def _range(item: bytes) -> Range:
+    if not cbor.is_array(item):
+        number = cbor.uint(item, 1, MAX_SEQUENCE)
+        return number, number
+    ends = cbor.items(item)
+    if len(ends) != 2:
+        raise cbor.MalformedError(f"a range has 2 ends, not {len(ends)}")
+    first = cbor.uint(ends[0], 1, MAX_SEQUENCE - 1)
+    return first, cbor.uint(ends[1], first + 1, MAX_SEQUENCE)
+
+
+def _faults(body: list[bytes]) -> tuple[str, ...]:
+    return tuple(_fault(item) for item in _entries(body, "health record"))
+
+
+def _fault(item: bytes) -> str:
+    code = cbor.text(item)
+    if not 1 <= len(code.encode()) <= _MAX_FAULT_OCTETS:
+        raise cbor.MalformedError(f"a fault's code has 1 to {_MAX_FAULT_OCTETS} octets, not {len(code.encode())}")
+    return code
+
+
+def _entries(body: list[bytes], what: str) -> list[bytes]:
+    if not body:
+        raise cbor.MalformedError(f"the {what} has no body")
+    entries = cbor.items(body[0])
+    if len(entries) > _MAX_ENTRIES:
+        raise cbor.MalformedError(f"the {what} has {len(entries)} entries, more than {_MAX_ENTRIES}")
+    return entries
+
+
+def _session(item: bytes) -> bytes:
+    session = cbor.octets(item)
+    if len(session) != SESSION_OCTETS:
+        raise cbor.MalformedError(f"a session has {SESSION_OCTETS} octets, not {len(session)}")
+    return session

@@ -3,6 +3,8 @@
 It holds the rules of docs/protocol.md, section 2, for the start counter and the last 16 sessions. It does no OSCORE.
 """
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bondmate_sim.gateway.database import Database
@@ -51,6 +53,15 @@ def may_begin(session: bytes, highest: int | None) -> bool:
     return highest is None or behind(counter(session), highest) <= KEPT
 
 
+def in_order(arrived: Mapping[bytes, int]) -> list[bytes]:
+    """Return sessions in the device's own order: by start counter (RFC 1982), and those of one counter by arrival."""
+
+    def compare(one: bytes, other: bytes) -> int:
+        return behind(counter(other), counter(one)) or arrived[one] - arrived[other]
+
+    return sorted(arrived, key=functools.cmp_to_key(compare))
+
+
 def find(database: Database, kid: bytes, session: bytes) -> Session | None:
     """Return what is kept of a session, or None if it never verified."""
     found = database.rows(
@@ -72,7 +83,7 @@ def save(
     """
     database.rows(
         "INSERT INTO session (kid, id, open, touched, seen_ms, window_index, window_bits, sender_reserved)"
-        " VALUES (:kid, :id, 1, (SELECT coalesce(max(touched), 0) + 1 FROM session WHERE kid = :kid),"
+        " VALUES (:kid, :id, 1, (SELECT coalesce(max(touched), 0) + 1 FROM session WHERE kid = :kid AND open),"
         "  :now, :index, :bits, :reserved)"
         " ON CONFLICT (kid, id) DO UPDATE SET touched = excluded.touched, seen_ms = excluded.seen_ms,"
         "  window_index = excluded.window_index, window_bits = excluded.window_bits,"
@@ -92,8 +103,8 @@ def save(
     return [
         closed
         for (closed,) in database.rows(
-            "UPDATE session SET open = 0 WHERE kid = ?1 AND open AND id NOT IN"
-            " (SELECT id FROM session WHERE kid = ?1 AND open ORDER BY touched DESC LIMIT ?2) RETURNING id",
+            "UPDATE session SET open = 0 WHERE kid = ?1 AND id IN"
+            " (SELECT id FROM session WHERE kid = ?1 AND open ORDER BY touched DESC LIMIT -1 OFFSET ?2) RETURNING id",
             (kid, KEPT),
         )
     ]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 _UNKNOWN = "unknown"
+_MISSING_NAMED = 5
 
 
 def alerts(shown: Sequence[dict[str, Any]]) -> str:
@@ -77,10 +78,30 @@ def _device(shown: dict[str, Any]) -> str:
     times = f"enrolled {_moment(shown['enrolled_at'])}  last seen {_moment(shown['last_seen_at'])}"
     lines = [f"{shown['device']}  {state}  {times}  session {session}"]
     lines += [f"  FORK: more than one record under {identity}" for identity in shown["forks"]]
+    lines += _missing(shown)
+    lines += [
+        f"  STORE LOST: {each['record']} says so, received {_moment(each['received_at'])}"
+        for each in shown["store_lost"]
+    ]
+    if shown["lost_with_store"]:
+        lines.append(f"  STORE LOST: routine records that may have gone with it: {shown['lost_with_store']}")
+    if shown["health"] is not None and shown["health"]["faults"]:
+        faults = ", ".join(each if each.isprintable() else ascii(each) for each in shown["health"]["faults"])
+        lines.append(f"  FAULTS: {faults}, received {_moment(shown['health']['received_at'])}")
     if shown["attempts"]:
         last = _moment(shown["attempts"][-1]["received_at"])
         lines.append(f"  ATTEMPTS since it was revoked: {len(shown['attempts'])}, the last {last}")
     return "\n".join(lines)
+
+
+def _missing(shown: dict[str, Any]) -> list[str]:
+    before_loss = set(shown["missing_before_loss"])
+    lines = [
+        f"  MISSING: {identity}{', from before the device lost its store' if identity in before_loss else ''}"
+        for identity in shown["missing"][:_MISSING_NAMED]
+    ]
+    more = shown["missing_count"] - len(lines)
+    return [*lines, f"  MISSING: {more} more"] if more else lines
 
 
 def _moment(text: str | None) -> str:

@@ -1,24 +1,29 @@
-"""Alerts and devices as the objects of the command line's `--json`: read from the database, decoded afresh.
+"""Alerts as the objects of the command line's `--json`: read from the database, decoded afresh.
 
 It writes nothing and formats no text for people.
 """
 
 import datetime
-import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bondmate_sim.gateway import cose, receipts, records, sessions
+from bondmate_sim.gateway import cose, evidence, receipts, records, sessions
 from bondmate_sim.gateway.chain import Chain
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.receipts import Verdict
+
+_Moment = tuple[int, int]
+"""When a device made a record: the session's place in the device's own order, and elapsed milliseconds in it."""
+
+_Identity = tuple[bytes, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
     row: int
     session: bytes
-    session_row: int
+    moment: _Moment
     digest: bytes
     chain: Chain
     verdict: Verdict
@@ -26,6 +31,10 @@ class _Stored:
     received_ms: int
     tagged: bytes
     record: records.Record
+
+    @property
+    def identity(self) -> _Identity:
+        return self.session, self.record.sequence
 
 
 def alerts(database: Database) -> list[dict[str, Any]]:
@@ -38,13 +47,6 @@ def alerts(database: Database) -> list[dict[str, Any]]:
     return [each for _, each in sorted(found, key=lambda pair: pair[0])]
 
 
-def devices(database: Database) -> list[dict[str, Any]]:
-    """Return every enrolled device, the oldest first."""
-    with database.snapshot():
-        rows = database.rows("SELECT id, public_key_pem, enrolled_ms, revoked_ms FROM device ORDER BY enrolled_ms, id")
-        return [_device(database, *row) for row in rows]
-
-
 def utc_text(utc_ms: int | None) -> str | None:
     """Return milliseconds since 1970 in RFC 3339, or None."""
     if utc_ms is None:
@@ -53,18 +55,30 @@ def utc_text(utc_ms: int | None) -> str | None:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{utc_ms % 1000:03d}Z"
 
 
+def digest_text(digest: bytes) -> str:
+    """Return a digest as it stands in a receipt, in hexadecimal."""
+    return digest[: receipts.DIGEST_OCTETS].hex()
+
+
 def _alerts_of(database: Database, device: bytes) -> list[tuple[int, dict[str, Any]]]:
-    stored = _stored(database, device, records.ALERT)
-    cancellations = [each for each in stored if each.record.kind == records.CANCELLATION]
-    identities: dict[tuple[bytes, int], list[_Stored]] = {}
+    order = {session: rank for rank, session in enumerate(sessions.in_order(evidence.arrivals(database, device)))}
+    stored = _stored(database, device, records.ALERT, order)
+    identities: dict[_Identity, list[_Stored]] = {}
+    cancellations: dict[bytes | None, list[_Stored]] = {}
     for each in stored:
-        identities.setdefault((each.session, each.record.sequence), []).append(each)
+        identities.setdefault(each.identity, []).append(each)
+        if each.record.kind == records.CANCELLATION:
+            cancellations.setdefault(each.record.cancels, []).append(each)
     raised = {identity: same for identity, same in identities.items() if same[0].record.kind != records.CANCELLATION}
     closed_by = {
-        identity: [end for end in cancellations if any(each.digest[:8] == end.record.cancels for each in same)]
+        identity: [end for each in same for end in cancellations.get(each.digest[:8], ())]
         for identity, same in raised.items()
     }
-    positions = _attach(list(raised.values()), closed_by, _stored(database, device, records.POSITIONS))
+    positions = _attach(
+        [same[0] for same in raised.values()],
+        {identity: min(end.moment for end in ends) for identity, ends in closed_by.items() if ends},
+        _stored(database, device, records.POSITIONS, order),
+    )
     shown = [
         (same[0].received_ms, _alert(device, same, closed_by[identity], positions[identity]))
         for identity, same in raised.items()
@@ -80,17 +94,20 @@ def _alerts_of(database: Database, device: bytes) -> list[tuple[int, dict[str, A
 
 
 def _attach(
-    raised: list[list[_Stored]], closed_by: dict[tuple[bytes, int], list[_Stored]], positions: list[_Stored]
-) -> dict[tuple[bytes, int], list[_Stored]]:
+    alerts: Sequence[_Stored], closed_at: Mapping[_Identity, _Moment], positions: Iterable[_Stored]
+) -> dict[_Identity, list[_Stored]]:
     """Give each position to the newest alert that was open when it was taken."""
-    attached: dict[tuple[bytes, int], list[_Stored]] = {_identity(same[0]): [] for same in raised}
-    newest_first = sorted((same[0] for same in raised), key=_DEVICE_ORDER, reverse=True)
-    for position in positions:
-        for alert in newest_first:
-            ends = closed_by[_identity(alert)]
-            if _compare(alert, position) <= 0 and not any(_compare(end, position) <= 0 for end in ends):
-                attached[_identity(alert)].append(position)
-                break
+    attached: dict[_Identity, list[_Stored]] = {alert.identity: [] for alert in alerts}
+    to_open = sorted(alerts, key=lambda alert: (alert.moment, alert.record.sequence), reverse=True)
+    opened: list[_Stored] = []
+    for position in sorted(positions, key=lambda each: each.moment):
+        while to_open and to_open[-1].moment <= position.moment:
+            opened.append(to_open.pop())
+        # Time only goes on here: an alert that is closed at one position is closed at all that follow.
+        while opened and opened[-1].identity in closed_at and closed_at[opened[-1].identity] <= position.moment:
+            opened.pop()
+        if opened:
+            attached[opened[-1].identity].append(position)
     return attached
 
 
@@ -98,7 +115,7 @@ def _alert(device: bytes, same: list[_Stored], ends: list[_Stored], positions: l
     first = same[0]
     record = first.record
     with_fix = [each for each in (first, *positions) if each.record.fix is not None]
-    newest = max(with_fix, key=_DEVICE_ORDER, default=None)
+    newest = max(with_fix, key=lambda each: each.moment, default=None)
     held = first.verdict is Verdict.HELD
     return _entry(device, first.session, first.digest, first.bearer, first.received_ms, first.tagged) | {
         "alert_id": records.record_text(device, first.session, record.stream, record.sequence),
@@ -114,7 +131,7 @@ def _alert(device: bytes, same: list[_Stored], ends: list[_Stored], positions: l
         "store_lost": record.previous == b"",
         "forks": [
             {
-                "digest": _digest_text(each.digest),
+                "digest": digest_text(each.digest),
                 "received_at": utc_text(each.received_ms),
                 "record_hex": each.tagged.hex(),
             }
@@ -160,17 +177,13 @@ def _entry(
         "verdict": "held",
         "why": None,
         "acknowledged": [],
-        "digest": _digest_text(digest),
+        "digest": digest_text(digest),
         "record_hex": tagged.hex(),
         "external_aad_hex": records.external_aad(device, session).hex(),
         "chain": None,
         "store_lost": False,
         "forks": [],
     }
-
-
-def _digest_text(digest: bytes) -> str:
-    return digest[: receipts.DIGEST_OCTETS].hex()
 
 
 def _fix(record: records.Record) -> dict[str, Any] | None:
@@ -196,78 +209,17 @@ def _fix(record: records.Record) -> dict[str, Any] | None:
     }
 
 
-def _device(
-    database: Database, device: bytes, public_key_pem: str, enrolled_ms: int, revoked_ms: int | None
-) -> dict[str, Any]:
-    open_sessions = database.rows(
-        "SELECT session.id, max(seen_ms) FROM session JOIN bearer ON bearer.kid = session.kid"
-        " WHERE bearer.device = ? AND open GROUP BY session.id ORDER BY max(seen_ms)",
-        (device,),
-    )
-    forked = database.rows(
-        "SELECT session, stream, sequence FROM record WHERE device = ? GROUP BY session, stream, sequence"
-        " HAVING count(*) > 1 ORDER BY min(row)",
-        (device,),
-    )
-    attempts = database.rows("SELECT received_ms, bearer, digest FROM attempt WHERE device = ? ORDER BY row", (device,))
-    return {
-        "device": records.device_text(device),
-        "enrolled_at": utc_text(enrolled_ms),
-        "public_key_pem": public_key_pem,
-        "last_seen_at": utc_text(max((seen_ms for _, seen_ms in open_sessions), default=None)),
-        "sessions": [records.session_text(session) for session, _ in open_sessions],
-        "revoked": revoked_ms is not None,
-        "revoked_at": utc_text(revoked_ms),
-        "forks": [records.record_text(device, *identity) for identity in forked],
-        "attempts": [
-            {
-                "received_at": utc_text(received_ms),
-                "bearer": bearer,
-                "digest": _digest_text(digest),
-            }
-            for received_ms, bearer, digest in attempts
-        ],
-    }
-
-
-def _stored(database: Database, device: bytes, stream: int) -> list[_Stored]:
+def _stored(database: Database, device: bytes, stream: int, order: Mapping[bytes, int]) -> list[_Stored]:
     rows = database.rows(
-        "SELECT row, session, first, digest, chain, verdict, bearer, received_ms, tagged FROM record"
-        " JOIN (SELECT session, min(row) AS first FROM record WHERE device = ?1 GROUP BY session) USING (session)"
-        " WHERE device = ?1 AND stream = ?2 ORDER BY row",
+        "SELECT row, session, digest, chain, verdict, bearer, received_ms, tagged FROM record"
+        " WHERE device = ? AND stream = ? ORDER BY row",
         (device, stream),
     )
-    return [
-        _Stored(
-            row,
-            session,
-            session_row,
-            digest,
-            Chain(chain),
-            Verdict(verdict),
-            bearer,
-            received_ms,
-            tagged,
-            records.payload(cose.parse(tagged).payload),
+    stored = []
+    for row, session, digest, chain, verdict, bearer, received_ms, tagged in rows:
+        record = records.payload(cose.parse(tagged).payload)
+        moment = order[session], record.elapsed_ms
+        stored.append(
+            _Stored(row, session, moment, digest, Chain(chain), Verdict(verdict), bearer, received_ms, tagged, record)
         )
-        for row, session, session_row, digest, chain, verdict, bearer, received_ms, tagged in rows
-    ]
-
-
-def _identity(stored: _Stored) -> tuple[bytes, int]:
-    return stored.session, stored.record.sequence
-
-
-def _compare(one: _Stored, other: _Stored) -> int:
-    """Order records of a device: by start counter (RFC 1982), then by arrival of the session, then by elapsed time."""
-    if one.session == other.session:
-        return _sign(one.record.elapsed_ms - other.record.elapsed_ms)
-    distance = sessions.behind(sessions.counter(other.session), sessions.counter(one.session))
-    return _sign(distance) or _sign(one.session_row - other.session_row)
-
-
-def _sign(value: int) -> int:
-    return (value > 0) - (value < 0)
-
-
-_DEVICE_ORDER = functools.cmp_to_key(_compare)
+    return stored

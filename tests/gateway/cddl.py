@@ -3,7 +3,8 @@
 The only CDDL validator for Python (pycddl 0.6.4, on the Rust crate cddl) takes optional elements at the end of an
 array for required ones, sees one side alone of a choice between a range and null, loses its place behind `.cbor` inside
 an array, and knows no literal of an empty byte string. So optional elements and choices are written out here for the
-data at hand, and the parts of a COSE_Sign1 are validated one by one, each against its own rule.
+data at hand, and the parts of a COSE_Sign1 are validated one by one, each against its own rule. Of a body it does not
+see too many entries of a gap, nor a health record's fault that is no text.
 """
 
 import re
@@ -15,6 +16,7 @@ from pycddl import Schema, ValidationError  # type: ignore[import-untyped]
 
 __all__ = [
     "ValidationError",
+    "validate_body",
     "validate_receipt",
     "validate_receipt_payload",
     "validate_record",
@@ -38,6 +40,11 @@ def validate_record_payload(payload: bytes) -> None:
     text, found = _PAYLOAD_TAIL.subn("  any,\n" * (len(cbor2.loads(payload)) - 7), _TEXT)
     assert found == 1
     _validate("record-payload", text, payload)
+
+
+def validate_body(rule: str, body: bytes) -> None:
+    """Validate the body of a record against its own rule, as `gap-body`. Raises ValidationError."""
+    _validate(rule, _TEXT, body)
 
 
 def validate_receipt(tagged: bytes) -> None:

@@ -76,6 +76,24 @@ def test_an_integer_out_of_range_or_of_another_type_is_refused(item: str, why: s
         cbor.uint(bytes.fromhex(item), 1, 4)
 
 
+@given(st.text(max_size=300))
+def test_a_text_string_is_read(value: str) -> None:
+    assert cbor.text(cbor2.dumps(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("item", "why"), [("43616263", "text string was"), ("6161ff", "text string was"), ("61ff", "not UTF-8")]
+)
+def test_what_is_no_text_is_refused(item: str, why: str) -> None:
+    with pytest.raises(cbor.MalformedError, match=why):
+        cbor.text(bytes.fromhex(item))
+
+
+@pytest.mark.parametrize(("item", "array"), [("80", True), ("8101", True), ("01", False), ("a0", False)])
+def test_an_array_is_told_from_what_is_none(item: str, array: bool) -> None:
+    assert cbor.is_array(bytes.fromhex(item)) == array
+
+
 def test_a_byte_string_is_read_and_text_is_refused() -> None:
     assert cbor.octets(bytes.fromhex("43010203")) == b"\1\2\3"
     with pytest.raises(cbor.MalformedError, match="byte string was expected"):

@@ -40,6 +40,31 @@ def test_another_key_another_aad_or_another_payload_does_not_verify() -> None:
             cose.verify(what, aad, key)
 
 
+def test_of_the_two_signatures_that_ecdsa_accepts_only_the_one_with_the_lower_s_verifies() -> None:
+    tagged = twin.sign(b"payload", ["bondmate record 1", b"\1\2\3\4", bytes(6)], KEY)
+    other = twin.with_upper_s(tagged)
+    judge = COSEKey.from_pem(keys.public_pem(KEY.public_key()), alg="ES256")
+    assert COSE.new().decode(other, judge, external_aad=AAD) == b"payload"
+    cose.verify(cose.parse(tagged), AAD, KEY.public_key())
+    with pytest.raises(cose.NotVerifiedError, match="upper half"):
+        cose.verify(cose.parse(other), AAD, KEY.public_key())
+
+
+@pytest.mark.parametrize(("beyond", "why"), [(0, "the signature does not verify"), (1, "upper half")])
+def test_the_halves_meet_in_the_middle_of_the_order(beyond: int, why: str) -> None:
+    s = (twin.P256_ORDER // 2 + beyond).to_bytes(32, "big")
+    sign1 = cose.Sign1(cose.protected_header(KEY.public_key()), cose.EMPTY_MAP, b"payload", b"\1" * 32 + s)
+    with pytest.raises(cose.NotVerifiedError, match=why):
+        cose.verify(sign1, AAD, KEY.public_key())
+
+
+def test_what_is_signed_here_has_the_lower_s() -> None:
+    # Of 40 signatures as they come from the library, about half have the upper one.
+    for number in range(40):
+        signature = cose.parse(cose.sign(bytes([number]), AAD, KEY, b"\x01")).signature
+        assert int.from_bytes(signature[32:], "big") <= twin.P256_ORDER // 2
+
+
 def test_a_signature_of_zeros_does_not_verify() -> None:
     sign1 = cose.Sign1(cose.protected_header(KEY.public_key()), cose.EMPTY_MAP, b"payload", bytes(64))
     with pytest.raises(cose.NotVerifiedError):

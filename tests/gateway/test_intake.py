@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import apsw
 import cbor2
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -150,6 +151,17 @@ def test_a_record_by_another_key_is_held_in_quarantine(device: Device) -> None:
     assert "does not verify with the enrolled key" in outcome.text
 
 
+def test_nobody_makes_a_fork_of_a_record_without_the_signing_key(device: Device) -> None:
+    tagged = device.sign(records.PANIC, 1, None)
+    for submission in (twin.with_upper_s(tagged), twin.compact(twin.with_upper_s(tagged))):
+        outcome = device.take(submission)
+        assert outcome.entry.verdict is Verdict.UNREADABLE
+        assert "upper half of the order does not verify with the enrolled key" in outcome.text
+    outcome = device.take(tagged)
+    assert (outcome.entry.verdict, outcome.alarms) == (Verdict.HELD, ())
+    assert device.database.rows("SELECT tagged FROM record") == [(tagged,)]
+
+
 def test_a_record_whose_header_is_not_that_of_the_key_is_held_in_quarantine(device: Device) -> None:
     payload = cbor2.dumps([1, 1, 1, None, 5, None, None])
     aad = ["bondmate record 1", device.made.device, FIRST]
@@ -162,6 +174,48 @@ def test_an_unknown_kind_of_a_known_stream_is_held(device: Device) -> None:
     outcome = device.take(device.sign(0x4F, 1, None))
     assert outcome.entry.verdict is Verdict.HELD
     assert outcome.text.startswith("79 BM-")
+
+
+@pytest.mark.parametrize(("kind", "body"), [(records.STORE_LOST, None), (records.OPENING, [[0, None], [1, None]])])
+def test_a_lost_store_is_an_alarm_once(device: Device, kind: int, body: Any) -> None:
+    tagged = device.sign(kind, 1, None if body is None else b"", body=body)
+    (alarm,) = device.take(tagged).alarms
+    assert alarm.startswith(f"STORE LOST: {records.device_text(device.made.device)}/0001-00000001/state/1 says so")
+    assert device.take(tagged).alarms == ()
+
+
+def test_what_loses_no_store_is_no_alarm(device: Device) -> None:
+    for sequence, (kind, body) in enumerate([(records.OPENING, []), (records.GAP, [[2, FIRST, 1, [1]]])], 1):
+        assert not any(
+            "STORE LOST" in each for each in device.take(device.sign(kind, sequence, None, body=body)).alarms
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [(records.GAP, [[records.ALERT, FIRST, 1, [1]]]), (records.GAP, []), (records.HEALTH, ["x" * 33])],
+)
+def test_a_body_that_is_malformed_is_held_in_quarantine(device: Device, kind: int, body: Any) -> None:
+    outcome = device.take(device.sign(kind, 1, None, body=body))
+    assert (outcome.entry.verdict, outcome.entry.stream) == (Verdict.UNREADABLE, kind >> 4)
+    assert device.database.rows("SELECT * FROM record") == []
+
+
+def test_a_record_costs_the_same_however_many_are_held(device: Device) -> None:
+    steps: list[int] = []
+
+    def note(event: dict[str, Any]) -> None:
+        steps[-1] += event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
+
+    # SQLite counts its own steps, which no other load of the machine changes.
+    device.database._connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, note)
+    before: bytes | None = None
+    for sequence in range(1, 201):
+        steps.append(0)
+        tagged = device.sign(records.PANIC, sequence, before)
+        device.take(tagged)
+        before = short(tagged)
+    assert 0 < max(steps[2:]) < 2 * min(steps[2:])
 
 
 def test_a_broken_chain_is_held_and_told(device: Device) -> None:

@@ -7,6 +7,7 @@ from cwt import COSE, COSEKey
 
 from bondmate_sim.gateway import keys, receipts
 from bondmate_sim.gateway.receipts import Entry, Verdict
+from tests.gateway import twin
 from tests.gateway.cddl import ValidationError, validate_receipt, validate_receipt_payload
 
 DEVICE = bytes.fromhex("7f3a09c1")
@@ -32,6 +33,12 @@ def test_a_receipt_verifies_with_an_independent_library_and_validates_against_th
     assert cbor2.loads(payload) == [1, 1_795_186_800, [encoded]]
     assert cbor2.loads(made).value[1] == {4: b"\x01"}
     validate_receipt(made)
+
+
+def test_a_receipt_is_signed_with_the_lower_s() -> None:
+    for time_s in range(40):
+        made = receipts.receipt(DEVICE, Entry(SESSION, 0, 1, DIGEST, Verdict.HELD), time_s, KEY, b"\x01")
+        assert int.from_bytes(cbor2.loads(made).value[3][32:], "big") <= twin.P256_ORDER // 2
 
 
 @pytest.mark.parametrize("entry", [[SESSION, 0, 1, DIGEST, 0], [SESSION, 0, 1, DIGEST[:16], 3]])

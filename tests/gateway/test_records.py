@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from bondmate_sim.gateway import cose, records
 from tests.gateway import twin
-from tests.gateway.cddl import ValidationError, validate_record, validate_record_payload
+from tests.gateway.cddl import ValidationError, validate_body, validate_record, validate_record_payload
 
 SESSION = bytes.fromhex("00125be2aa10")
 DEVICE = bytes.fromhex("7f3a09c1")
 KEY = ec.generate_private_key(ec.SECP256R1())
 NAMED = [0, SESSION, 3, bytes(16)]
+GAP = [2, SESSION, 1, [1, [3, 9], 2**32 - 1]]
+HIGHEST = 2**32 - 1
 
 
 def payload(*replaced: tuple[int, Any], extra: tuple[Any, ...] = ()) -> bytes:
@@ -21,6 +23,10 @@ def payload(*replaced: tuple[int, Any], extra: tuple[Any, ...] = ()) -> bytes:
     for index, value in replaced:
         elements[index] = value
     return cbor2.dumps([*elements, *extra], canonical=True)
+
+
+def of_kind(kind: int, *body: Any) -> bytes:
+    return payload((1, kind), extra=body)
 
 
 def test_a_panic_is_read() -> None:
@@ -34,6 +40,94 @@ def test_a_panic_is_read() -> None:
 def test_what_is_unknown_is_null_and_what_comes_later_is_ignored() -> None:
     read = records.payload(payload((5, None), (6, None), extra=(None, {"new": [1, 2]}, "text")))
     assert (read.previous, read.clock, read.fix) == (None, None, None)
+
+
+def test_a_gap_is_read() -> None:
+    read = records.payload(of_kind(records.GAP, [GAP, [4, SESSION, 2, [[1, HIGHEST]]]]))
+    assert read.gaps == (
+        records.Gap(records.POSITIONS, SESSION, records.Reason.SUPERSEDED, ((1, 1), (3, 9), (HIGHEST, HIGHEST))),
+        records.Gap(records.HEALTH_STREAM, SESSION, records.Reason.EXPIRED, ((1, HIGHEST),)),
+    )
+    assert read.stream == records.STATE
+
+
+@pytest.mark.parametrize("faults", [[], ["gnss.silent", "x" * 32], [str(number) for number in range(16)]])
+def test_a_health_record_is_read(faults: list[str]) -> None:
+    read = records.payload(of_kind(records.HEALTH, faults))
+    assert read.faults == tuple(faults)
+    assert read.stream == records.HEALTH_STREAM
+
+
+def test_a_lost_store_is_told_by_its_own_kind_and_by_an_opening() -> None:
+    said = {
+        kind: records.payload(data).store_lost
+        for kind, data in {
+            "store-lost": of_kind(records.STORE_LOST),
+            "one stream of an opening": of_kind(records.OPENING, [NAMED, [1, None]]),
+            "an opening": of_kind(records.OPENING, [NAMED]),
+            "an anchor": of_kind(records.ANCHOR),
+        }.items()
+    }
+    assert said == {"store-lost": True, "one stream of an opening": True, "an opening": False, "an anchor": False}
+
+
+def test_at_most_128_numbers_and_ranges_are_named_in_all_entries_together() -> None:
+    numbers = [[2 * number, 2 * number + 1] for number in range(1, 65)]
+    full = [[2, SESSION, 1, numbers], [3, SESSION, 2, numbers]]
+    assert len(records.payload(of_kind(records.GAP, full)).gaps) == 2
+    with pytest.raises(records.UnreadableError, match="129 numbers and ranges"):
+        records.payload(of_kind(records.GAP, [*full, [4, SESSION, 2, [1]]]))
+
+
+@pytest.mark.parametrize(
+    ("rule", "kind", "body"),
+    [
+        ("cancellation-body", records.CANCELLATION, bytes(8)),
+        ("opening-body", records.OPENING, []),
+        ("gap-body", records.GAP, [GAP]),
+        ("gap-body", records.GAP, [[15, SESSION, 2, [[1, HIGHEST]]]] * 16),
+        ("health-body", records.HEALTH, []),
+        ("health-body", records.HEALTH, ["gnss.silent"] * 16),
+    ],
+)
+def test_bodies_that_are_read_validate_against_the_cddl(rule: str, kind: int, body: Any) -> None:
+    records.payload(of_kind(kind, body))
+    validate_body(rule, cbor2.dumps(body))
+
+
+NUMBERS = st.integers(0, 12) | st.sampled_from([HIGHEST, HIGHEST + 1])
+ENTRIES = st.tuples(
+    st.integers(0, 16),
+    st.sampled_from([SESSION, SESSION, SESSION, b"short"]),
+    st.integers(0, 3),
+    st.lists(NUMBERS | st.lists(NUMBERS, min_size=1, max_size=3), max_size=3),
+)
+
+
+@given(st.lists(ENTRIES, max_size=2))
+def test_what_is_read_of_a_gap_validates_and_says_what_stands_there(body: list[Any]) -> None:
+    encoded = cbor2.dumps(body)
+    try:
+        read = records.payload(of_kind(records.GAP, body))
+    except records.UnreadableError:
+        return
+    validate_body("gap-body", encoded)
+    for gap, (stream, session, reason, numbers) in zip(read.gaps, body, strict=True):
+        assert (gap.stream, gap.session, gap.reason) == (stream, session, reason)
+        assert stream not in records.CHAINED
+        assert [list(each) if each[0] < each[1] else each[0] for each in gap.numbers] == numbers
+        flat = [number for each in gap.numbers for number in sorted(set(each))]
+        assert flat == sorted(set(flat))
+
+
+@given(st.lists(st.text(max_size=34) | st.integers(), max_size=17))
+def test_what_is_read_of_a_health_record_validates(body: list[Any]) -> None:
+    try:
+        read = records.payload(of_kind(records.HEALTH, body))
+    except records.UnreadableError:
+        return
+    validate_body("health-body", cbor2.dumps(body))
+    assert list(read.faults) == body
 
 
 def test_the_bodies_are_read() -> None:
@@ -67,6 +161,32 @@ def test_the_bodies_are_read() -> None:
         (payload((1, records.OPENING), extra=([[0, SESSION, 3]],)), "2 or 4 elements", (1, 1)),
         (payload((1, records.OPENING), extra=([[0, SESSION, 3, bytes(15)]],)), "a digest of 16", (1, 1)),
         (payload((1, records.OPENING), extra=([[0, None]] * 17,)), "17 entries", (1, 1)),
+        (of_kind(records.GAP), "the gap has no body", (1, 1)),
+        (of_kind(records.GAP, []), "no entry", (1, 1)),
+        (of_kind(records.GAP, [GAP] * 17), "17 entries", (1, 1)),
+        (of_kind(records.GAP, [GAP[:3]]), "4 elements, not 3", (1, 1)),
+        (of_kind(records.GAP, [[*GAP, None]]), "4 elements, not 5", (1, 1)),
+        (of_kind(records.GAP, [[0, *GAP[1:]]]), "in the stream alert, which has none", (1, 1)),
+        (of_kind(records.GAP, [[1, *GAP[1:]]]), "in the stream state, which has none", (1, 1)),
+        (of_kind(records.GAP, [[16, *GAP[1:]]]), "16 is not between", (1, 1)),
+        (of_kind(records.GAP, [[2, bytes(5), 1, [1]]]), "6 octets, not 5", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 0, [1]]]), "0 is not between", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 3, [1]]]), "3 is not between", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 1, []]]), "names no number", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 1, [0]]]), "0 is not between", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 1, [HIGHEST + 1]]]), "not between", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 1, [[3, 3]]]]), "3 is not between 4", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 1, [[1, 2, 3]]]]), "2 ends, not 3", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 1, [2, 1]]]), "do not ascend", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 1, [[1, 5], 5]]]), "overlap", (1, 1)),
+        (of_kind(records.GAP, [[2, SESSION, 1, ["1"]]]), "unsigned integer", (1, 1)),
+        (of_kind(records.HEALTH), "the health record has no body", (4, 1)),
+        (of_kind(records.HEALTH, ["a"] * 17), "17 entries", (4, 1)),
+        (of_kind(records.HEALTH, [""]), "octets, not 0", (4, 1)),
+        (of_kind(records.HEALTH, ["a" * 33]), "octets, not 33", (4, 1)),
+        (of_kind(records.HEALTH, [b"octets"]), "a text string was expected", (4, 1)),
+        (of_kind(records.HEALTH, [1]), "a text string was expected", (4, 1)),
+        (of_kind(records.HEALTH, "text"), "an array was expected", (4, 1)),
     ],
 )
 def test_what_is_not_understood_says_why_and_as_much_of_the_identity_as_was_read(

@@ -50,6 +50,18 @@ def test_an_alert_is_stored_receipted_and_shown(gateway: Gateway, device: Twin) 
     assert COSE.new().decode(bytes.fromhex(alert["record_hex"]), key, external_aad=aad)
 
 
+def test_a_lost_store_and_what_is_missing_are_seen(gateway: Gateway, device: Twin) -> None:
+    assert device.submit(device.record(sequence=2, previous=bytes(4)))[4] == 0
+    assert device.submit(device.record(twin.STORE_LOST, fix=None))[4] == 0
+    assert device.submit(device.record(twin.HEALTH, fix=None, body=["gnss.silent"]))[4] == 0
+    place = f"{device.name}/{device.session_text}"
+    assert f"WARNING STORE LOST: {place}/state/1 says so" in gateway.log
+    shown = gateway.device(device.name)
+    assert (shown["missing"], shown["missing_count"]) == ([f"{place}/alert/1"], 1)
+    assert [each["record"] for each in shown["store_lost"]] == [f"{place}/state/1"]
+    assert shown["health"]["faults"] == ["gnss.silent"]
+
+
 def test_the_compact_form_is_stored_as_the_identical_record(gateway: Gateway, device: Twin) -> None:
     record = device.record()
     assert device.submit(twin.compact(record))[3] == digest(record)[:16]

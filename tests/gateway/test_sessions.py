@@ -1,3 +1,4 @@
+import apsw
 import pytest
 
 from bondmate_sim.gateway import credentials, devices, sessions
@@ -21,6 +22,16 @@ def kid(database: Database) -> bytes:
 def save(database: Database, kid: bytes, each: bytes, window: Window = SEEN) -> list[bytes]:
     with database.transaction():
         return sessions.save(database, kid, each, window, 32, now_ms=0)
+
+
+def steps_of_saving(database: Database, kid: bytes, each: bytes) -> int:
+    steps: list[int] = []
+    database._connection.trace_v2(
+        apsw.SQLITE_TRACE_PROFILE, lambda event: steps.append(event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
+    )
+    save(database, kid, each)
+    database._connection.trace_v2(0, None)
+    return sum(steps)
 
 
 def highest(database: Database, kid: bytes) -> int | None:
@@ -55,6 +66,11 @@ def test_a_session_may_begin_up_to_16_behind(counter: int, highest: int | None, 
     assert sessions.may_begin(session(counter), highest) == may
 
 
+def test_the_devices_own_order_is_by_counter_across_the_wrap_and_then_by_arrival() -> None:
+    arrived = {session(1): 1, session(0xFFFF): 5, session(2, 7): 9, session(2, 8): 3, session(0): 4}
+    assert sessions.in_order(arrived) == [session(0xFFFF), session(0), session(1), session(2, 8), session(2, 7)]
+
+
 def test_windows_and_reserves_are_kept(database: Database, kid: bytes) -> None:
     window = Window(7, 2**64 - 1)
     save(database, kid, session(1), window)
@@ -84,3 +100,9 @@ def test_the_seventeenth_session_closes_the_one_that_was_silent_longest_and_for_
     still = sessions.find(database, kid, session(5, 0))
     assert still is not None
     assert still.open
+
+
+def test_a_session_costs_the_same_however_many_were_closed(database: Database, kid: bytes) -> None:
+    # A kid's sessions are never deleted, and a device begins one at each start.
+    steps = [steps_of_saving(database, kid, session(number)) for number in range(200)]
+    assert 0 < steps[-1] < 2 * steps[20]

@@ -37,6 +37,13 @@ DEVICE: dict[str, Any] = {
     "revoked_at": None,
     "forks": [],
     "attempts": [],
+    "missing": [],
+    "missing_count": 0,
+    "missing_before_loss": [],
+    "thinned": {"superseded": 7, "expired": 0},
+    "lost_with_store": 0,
+    "store_lost": [],
+    "health": None,
 }
 
 
@@ -115,3 +122,41 @@ def test_devices_are_lines() -> None:
     assert lines[1] == "  FORK: more than one record under BM-7f3a09c1/0012-5be2aa10/alert/1"
     assert lines[2] == "  ATTEMPTS since it was revoked: 1, the last 2026-11-20 11:00:00 UTC"
     assert text.devices([]).startswith("no devices are enrolled")
+
+
+def below(**changed: Any) -> list[str]:
+    """Return what stands below a device's own line."""
+    return text.devices([DEVICE | changed]).splitlines()[1:]
+
+
+def test_what_is_missing_is_named_and_what_is_not_named_is_counted() -> None:
+    names = [f"BM-7f3a09c1/0012-5be2aa10/alert/{number}" for number in range(1, 8)]
+    assert below(missing=names[:2], missing_count=2, missing_before_loss=names[1:2]) == [
+        f"  MISSING: {names[0]}",
+        f"  MISSING: {names[1]}, from before the device lost its store",
+    ]
+    lines = below(missing=names, missing_count=4_000_000_000)
+    assert lines == [*(f"  MISSING: {name}" for name in names[:5]), "  MISSING: 3999999995 more"]
+
+
+def test_a_lost_store_is_said_with_what_it_took() -> None:
+    told = {"record": "BM-7f3a09c1/0012-5be2aa10/state/2", "received_at": "2026-11-20T15:00:01.000Z"}
+    assert below(store_lost=[told], lost_with_store=12) == [
+        "  STORE LOST: BM-7f3a09c1/0012-5be2aa10/state/2 says so, received 2026-11-20 15:00:01 UTC",
+        "  STORE LOST: routine records that may have gone with it: 12",
+    ]
+
+
+def test_faults_are_named_until_there_are_none() -> None:
+    health = {"record": "BM-7f3a09c1/0012-5be2aa10/health/2", "received_at": "2026-11-20T15:00:01.000Z"}
+    assert below(health=health | {"faults": ["gnss.silent", "store.full"]}) == [
+        "  FAULTS: gnss.silent, store.full, received 2026-11-20 15:00:01 UTC"
+    ]
+    assert below(health=health | {"faults": []}) == []
+
+
+def test_a_fault_cannot_write_on_the_terminal() -> None:
+    health = {"faults": ["\x1b[2J\n"], "record": "r", "received_at": "2026-11-20T15:00:01.000Z"}
+    (line,) = below(health=health)
+    assert line.isprintable()
+    assert "x1b" in line

@@ -1,53 +1,16 @@
-"""Alerts and devices as objects: positions that belong to an alert, cancellations, the newest fix."""
-
-from typing import Any
+"""Alerts as objects: positions that belong to an alert, cancellations, the newest fix."""
 
 import cbor2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bondmate_sim.gateway import credentials, devices, intake, records, view
+from bondmate_sim.gateway import records, view
+from bondmate_sim.gateway.chain import Chain
 from bondmate_sim.gateway.database import Database
+from bondmate_sim.gateway.receipts import Verdict
 from tests.gateway import twin
-
-FIRST, SECOND = bytes.fromhex("000100000001"), bytes.fromhex("000200000002")
-WRAPPED = bytes.fromhex("ffff00000009")
-
-
-class Device:
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.made = credentials.generate()
-        self.name = records.device_text(self.made.device)
-        self.now_ms = 1_795_186_800_120
-        self.sequences: dict[tuple[bytes, int], int] = {}
-        devices.add(database, [self.made], now_ms=self.now_ms)
-
-    def send(
-        self,
-        kind: int,
-        elapsed_ms: int,
-        *,
-        session: bytes = FIRST,
-        sequence: int | None = None,
-        fix: bytes | None = None,
-        clock: bytes | None = None,
-        body: Any = None,
-        previous: bytes | None = None,
-    ) -> bytes:
-        place = session, kind >> 4
-        self.sequences[place] = sequence or self.sequences.get(place, 0) + 1
-        elements = [1, kind, self.sequences[place], previous, elapsed_ms, clock, fix, *([] if body is None else [body])]
-        aad = ["bondmate record 1", self.made.device, session]
-        tagged = twin.sign(cbor2.dumps(elements), aad, self.made.signing_key)
-        bearer = devices.bearer(self.database, self.made.kids["ip"])
-        assert bearer is not None
-        self.now_ms += 1000
-        with self.database.transaction():
-            assert intake.take(self.database, bearer, session, tagged, self.now_ms)
-        return tagged
-
-    def cancel(self, alert: bytes, elapsed_ms: int, *, session: bytes = FIRST) -> bytes:
-        return self.send(records.CANCELLATION, elapsed_ms, session=session, body=twin.digest(alert)[:8])
+from tests.gateway.device import FIRST, SECOND, WRAPPED, Device, fix_at
 
 
 @pytest.fixture
@@ -55,13 +18,14 @@ def device(database: Database) -> Device:
     return Device(database)
 
 
-def fix_at(lat: int, *, long: bool = False, age: int = 0, flags: int = 1) -> bytes:
-    short = lat.to_bytes(4, "big", signed=True) + bytes(4) + bytes([14, age, flags])
-    return short + bytes.fromhex("00007b 0028 46d3 09 0b") if long else short
-
-
 def clock(seconds: int, fraction: int = 0) -> bytes:
     return seconds.to_bytes(4, "big") + bytes([fraction, 0x40])
+
+
+def stored(moment: tuple[int, int], sequence: int) -> view._Stored:
+    record = records.payload(cbor2.dumps([1, records.PANIC, sequence, None, moment[1], None, None]))
+    session = bytes([0, moment[0], 0, 0, 0, 0])
+    return view._Stored(0, session, moment, b"", Chain.WHOLE, Verdict.HELD, "ip", 0, b"", record)
 
 
 def counts(database: Database) -> dict[str, int]:
@@ -151,6 +115,33 @@ def test_positions_belong_to_the_alert_that_was_open(device: Device) -> None:
     assert counts(device.database) == {"0001-00000001/alert/1": 1, "0001-00000001/alert/2": 3}
 
 
+@given(
+    alerts=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20)), max_size=6),
+    ends=st.lists(st.tuples(st.integers(0, 5), st.tuples(st.integers(0, 1), st.integers(0, 20))), max_size=6),
+    positions=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 20)), max_size=12),
+)
+def test_each_position_belongs_to_the_newest_alert_that_was_open(
+    alerts: list[tuple[int, int]], ends: list[tuple[int, tuple[int, int]]], positions: list[tuple[int, int]]
+) -> None:
+    raised = [stored(moment, sequence) for sequence, moment in enumerate(alerts, 1)]
+    closed_at: dict[tuple[bytes, int], tuple[int, int]] = {}
+    for which, moment in ends:
+        if which < len(raised):
+            closed_at[raised[which].identity] = min(moment, closed_at.get(raised[which].identity, moment))
+    expected: dict[tuple[bytes, int], int] = {each.identity: 0 for each in raised}
+    for moment in positions:
+        still_open = [
+            each
+            for each in raised
+            if each.moment <= moment and not (each.identity in closed_at and closed_at[each.identity] <= moment)
+        ]
+        if still_open:
+            newest = max(still_open, key=lambda each: (each.moment, each.record.sequence))
+            expected[newest.identity] += 1
+    attached = view._attach(raised, closed_at, [stored(each, 1) for each in positions])
+    assert {identity: len(each) for identity, each in attached.items()} == expected
+
+
 def test_positions_after_a_cancellation_belong_to_no_alert(device: Device) -> None:
     alert = device.send(records.PANIC, 1000)
     device.cancel(alert, 2000)
@@ -196,7 +187,6 @@ def test_forks_stand_beside_the_record_that_came_first(device: Device) -> None:
     assert shown["forks"] == [
         {"digest": twin.digest(other)[:16].hex(), "received_at": "2026-11-20T15:00:02.120Z", "record_hex": other.hex()}
     ]
-    assert view.devices(device.database)[0]["forks"] == [f"{device.name}/0001-00000001/alert/1"]
 
 
 def test_a_lost_store_and_a_broken_chain_are_shown(device: Device) -> None:

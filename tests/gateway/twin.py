@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-PANIC, CANCELLATION, OPENING, POSITION = 1, 9, 16, 32
+PANIC, CANCELLATION, OPENING, STORE_LOST, POSITION, HEALTH = 1, 9, 16, 18, 32, 64
 FIX = bytes.fromhex("1714a9f8fa8e4d37") + bytes([10, 24, 1])
 CLOCK = bytes.fromhex("69b3f5f0805a")
 WAIT_S = 5.0
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtils):  # type: ignore[misc]
@@ -62,8 +63,15 @@ def sign(payload: bytes, aad: list[Any], key: Any, protected: bytes | None = Non
         signature = key.sign(message)
     else:
         r, s = utils.decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
-        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        signature = r.to_bytes(32, "big") + min(s, P256_ORDER - s).to_bytes(32, "big")
     return cbor2.dumps(cbor2.CBORTag(18, [header, {}, payload, signature]))
+
+
+def with_upper_s(tagged: bytes) -> bytes:
+    """Return a COSE_Sign1 by ES256 with the other signature of the two that ECDSA accepts for one."""
+    protected, unprotected, payload, signature = cbor2.loads(tagged).value
+    other = P256_ORDER - int.from_bytes(signature[32:], "big")
+    return cbor2.dumps(cbor2.CBORTag(18, [protected, unprotected, payload, signature[:32] + other.to_bytes(32, "big")]))
 
 
 def digest(tagged: bytes) -> bytes:

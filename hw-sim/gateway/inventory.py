@@ -1,0 +1,105 @@
+"""Devices as the objects of the command line's `--json`: their state, and what is to be looked at.
+
+It writes nothing and formats no text for people.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from bondmate_sim.gateway import account, cose, evidence, ranges, records, sessions
+from bondmate_sim.gateway import devices as enrolled
+from bondmate_sim.gateway.account import Missing
+from bondmate_sim.gateway.database import Database
+from bondmate_sim.gateway.view import digest_text, utc_text
+
+_MISSING_SHOWN = 100
+
+
+def devices(database: Database) -> list[dict[str, Any]]:
+    """Return every enrolled device, the oldest first."""
+    with database.snapshot():
+        rows = database.rows("SELECT id, public_key_pem, enrolled_ms, revoked_ms FROM device ORDER BY enrolled_ms, id")
+        return [_device(database, *row) for row in rows]
+
+
+def _device(
+    database: Database, device: bytes, public_key_pem: str, enrolled_ms: int, revoked_ms: int | None
+) -> dict[str, Any]:
+    open_sessions = database.rows(
+        "SELECT session.id, max(seen_ms) FROM session JOIN bearer ON bearer.kid = session.kid"
+        " WHERE bearer.device = ? AND open GROUP BY session.id ORDER BY max(seen_ms)",
+        (device,),
+    )
+    forked = database.rows(
+        "SELECT session, stream, sequence FROM record WHERE device = ? GROUP BY session, stream, sequence"
+        " HAVING count(*) > 1 ORDER BY min(row)",
+        (device,),
+    )
+    attempts = database.rows("SELECT received_ms, bearer, digest FROM attempt WHERE device = ? ORDER BY row", (device,))
+    numbers = account.account(database, enrolled.device(database, device))
+    missing = list(itertools.islice(_one_by_one(numbers.missing), _MISSING_SHOWN))
+    return {
+        "device": records.device_text(device),
+        "enrolled_at": utc_text(enrolled_ms),
+        "public_key_pem": public_key_pem,
+        "last_seen_at": utc_text(max((seen_ms for _, seen_ms in open_sessions), default=None)),
+        "sessions": [records.session_text(session) for session, _ in open_sessions],
+        "revoked": revoked_ms is not None,
+        "revoked_at": utc_text(revoked_ms),
+        "forks": [records.record_text(device, *identity) for identity in forked],
+        "attempts": [
+            {
+                "received_at": utc_text(received_ms),
+                "bearer": bearer,
+                "digest": digest_text(digest),
+            }
+            for received_ms, bearer, digest in attempts
+        ],
+        "missing": [records.record_text(device, each.session, each.stream, number) for each, number in missing],
+        "missing_count": sum(ranges.count([each.numbers]) for each in numbers.missing),
+        "missing_before_loss": [
+            records.record_text(device, each.session, each.stream, number) for each, number in missing if each.lost
+        ],
+        "thinned": {reason.name.lower(): count for reason, count in numbers.thinned.items()},
+        "lost_with_store": numbers.lost_with_store,
+        "store_lost": [
+            {
+                "record": records.record_text(device, each.session, records.STATE, each.sequence),
+                "received_at": utc_text(each.received_ms),
+            }
+            for each in numbers.losses
+        ],
+        "health": _health(database, device),
+    }
+
+
+def _one_by_one(missing: Iterable[Missing]) -> Iterator[tuple[Missing, int]]:
+    for each in missing:
+        first, last = each.numbers
+        for number in range(first, last + 1):
+            yield each, number
+
+
+def _health(database: Database, device: bytes) -> dict[str, Any] | None:
+    newest = dict(
+        database.rows(
+            "SELECT session, max(sequence) FROM record WHERE device = ? AND stream = ? AND kind = ? GROUP BY session",
+            (device, records.HEALTH_STREAM, records.HEALTH),
+        )
+    )
+    if not newest:
+        return None
+    arrived = evidence.arrivals(database, device)
+    session = sessions.in_order({each: arrived[each] for each in newest})[-1]
+    sequence = newest[session]
+    received_ms, tagged = database.rows(
+        "SELECT received_ms, tagged FROM record WHERE device = ? AND session = ? AND stream = ? AND sequence = ?"
+        " ORDER BY row",
+        (device, session, records.HEALTH_STREAM, sequence),
+    )[0]
+    return {
+        "faults": list(records.payload(cose.parse(tagged).payload).faults),
+        "record": records.record_text(device, session, records.HEALTH_STREAM, sequence),
+        "received_at": utc_text(received_ms),
+    }
