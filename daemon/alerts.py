@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bondmate.records import Kind, SignedRecord, StoredRecord, unix_ms, utc_text
+from bondmate.records import EarlierAlert, SignedRecord, unix_ms, utc_text
 
 
 @dataclass(slots=True)
@@ -19,23 +19,18 @@ class AlertState:
     delivered_at_ms: int | None = None
     is_delivered: bool = False
     cancelled: bool = False
-    located: bool = False
-    """Whether a position was recorded behind it."""
 
     @classmethod
-    def restored(cls, records: list[StoredRecord]) -> Self | None:
-        """From what the outbox has of the newest alert; None when it has none."""
-        if not records:
-            return None
-        alert, *later = records
+    def restored(cls, earlier: EarlierAlert) -> Self:
+        """From what the outbox has of it."""
+        kept = earlier.alert
         return cls(
-            alert.record,
-            stored_at_ms=alert.stored_at_ms,
+            kept.record,
+            stored_at_ms=kept.stored.utc_ms,
             is_stored=True,
-            delivered_at_ms=alert.delivered_at_ms,
-            is_delivered=alert.delivered,
-            cancelled=any(row.record.kind is Kind.CANCELLATION for row in later),
-            located=any(row.record.kind is Kind.POSITION for row in later),
+            delivered_at_ms=None if kept.delivered is None else kept.delivered.utc_ms,
+            is_delivered=kept.delivered is not None,
+            cancelled=earlier.cancelled,
         )
 
     def stored(self, now: float, utc_ms: int | None) -> None:

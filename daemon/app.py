@@ -227,10 +227,15 @@ class _Run:
                 bearers=(bearer,),
                 locator=receiver,
                 indicator=indicator,
-                delivery=Delivery(DeliveryPolicy(), (bearer.name,), random.Random()),  # noqa: S311 - jitter, no secret
+                delivery=Delivery(
+                    DeliveryPolicy(race_after_s=configuration.delivery.race_after_s),
+                    (bearer.name,),
+                    random.Random(),  # noqa: S311 - jitter, no secret
+                ),
                 gateway_keys=known.gateway_keys,
                 hold_s=configuration.panic.hold_s,
                 store_deadline_s=deadline_s,
+                keep_delivered_s=configuration.store.keep_delivered_h * 3600,
                 system_utc_ms=(lambda: time.time_ns() // 1_000_000) if configuration.clock.source == "system" else None,
                 faults=faults,
             )
@@ -273,7 +278,7 @@ class _Run:
         while True:
             if button.is_pressed in (True, False):
                 self._manager.alive()
-            waiting = len(device.parts.delivery.snapshot(asyncio.get_running_loop().time()))
+            waiting = sum(device.waiting().values())
             text = f"armed, {device.parts.recorder.device}, {waiting} records wait for a receipt"
             if text != said:
                 self._manager.status(text)
@@ -310,9 +315,9 @@ async def _history(outbox: SqliteOutbox, current: SessionId, deadline_s: float) 
             history = await outbox.history()
     except (StoreError, TimeoutError) as error:
         log.warning("the outbox cannot be read: %s", str(error) or "opening it hangs")
-        return History({}, lost=True)
+        return History.lost()
     # an earlier run left its opening record, if the store that had it is still there
-    return History({}, lost=True) if not history.heads and current.counter > 1 else history
+    return History.lost() if not history.heads and current.counter > 1 else history
 
 
 if __name__ == "__main__":

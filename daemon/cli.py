@@ -105,7 +105,10 @@ def _queue_text(rows: list[dict[str, Any]]) -> str:
         return "The queue is empty: every record has its receipt."
     lines = []
     for row in rows:
-        when = "under way" if row["next_try_s"] is None else f"next try in {row['next_try_s']:.1f} s"
+        if row["record"] is None:
+            lines.append(f"and {row['count']:,} more: {row['why']}")
+            continue
+        when = "under way" if row["state"] == "in_flight" else f"next try in {row['next_try_s']:.1f} s"
         lines.append(
             f"{row['record']}  {row['kind']}, {row['state']}, attempts {row['attempts']}, {when}: {row['why']}"
         )

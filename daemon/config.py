@@ -109,6 +109,14 @@ class StoreSection:
     """The outbox."""
 
     deadline_s: float = _key(_number(0.05, 10), 0.5)
+    keep_delivered_h: float = _key(_number(0, 8760), 72.0)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySection:
+    """How records get to the gateway."""
+
+    race_after_s: float = _key(_number(0.5, 60), 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,7 @@ class Configuration:
     gnss: GnssSection
     clock: ClockSection
     store: StoreSection
+    delivery: DeliverySection
     indicator: IndicatorSection
     log: LogSection
 

@@ -21,6 +21,8 @@ _ALG = 1
 _CRIT = 2
 _KID = 4
 _ES256_HALF = 32
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+"""The order n of the group of P-256 (SEC 2, section 2.4.2)."""
 
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -49,6 +51,8 @@ class KeySigner:
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
             return self._key.sign(data)
         r, s = decode_dss_signature(self._key.sign(data, ec.ECDSA(SHA256())))
+        # n - s verifies as well: without a rule which of the two, anybody could make a second record of one
+        s = min(s, P256_ORDER - s)
         return r.to_bytes(_ES256_HALF) + s.to_bytes(_ES256_HALF)
 
 

@@ -3,6 +3,8 @@
 One root; below it ours, theirs and the link's. Messages say what happened, to which thing, and what to do next.
 """
 
+from enum import Enum
+
 
 class BondMateError(Exception):
     """Root of every error that this package raises on purpose."""
@@ -23,8 +25,23 @@ class ConfigurationError(LocalError):
         self.problems = problems
 
 
+class StoreTrouble(Enum):
+    """What is the matter with the store; docs/reliability.md says what the device does about each."""
+
+    FULL = "full"
+    READ_ONLY = "read-only"
+    IO = "io"
+    DAMAGED = "damaged"
+    HANGING = "hanging"
+    OTHER = "other"
+
+
 class StoreError(LocalError):
     """The outbox could not be opened, read or written."""
+
+    def __init__(self, message: str, trouble: StoreTrouble = StoreTrouble.OTHER) -> None:
+        super().__init__(message)
+        self.trouble = trouble
 
 
 class RemoteError(BondMateError):

@@ -42,6 +42,10 @@ class Faults:
     def __contains__(self, code: str) -> bool:
         return code in self._present
 
+    def codes(self) -> list[str]:
+        """The codes of all faults, the oldest first."""
+        return list(self._present)
+
     def to_json(self) -> list[dict[str, str | None]]:
         """Every fault, the oldest first."""
         return [fault.to_json() for fault in self._present.values()]

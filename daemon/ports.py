@@ -3,31 +3,73 @@
 Adapters implement them; the device knows nothing else of its adapters.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from bondmate.records import Fix, History, SessionId, SignedRecord, StoredRecord
+from bondmate.records import (
+    EarlierAlert,
+    Felt,
+    Fix,
+    History,
+    Moment,
+    Opened,
+    SessionId,
+    SignedRecord,
+    StoredRecord,
+    Stream,
+)
 
 
 class Outbox(Protocol):
-    """The durable queue. Every method raises StoreError, and returns only when its effect is on the disk."""
+    """The durable queue. Every method raises StoreError, and returns only when its effect is on the disk.
 
-    async def open(self) -> bool:
-        """Open what is not open. True when this call did: then it may be a fresh file, which has nothing."""
+    While it is not open, every other call raises StoreError. Every write also keeps its moment as the clock's.
+    """
+
+    async def open(self) -> Opened:
+        """Open what is not open. A damaged file is set aside, never deleted."""
 
     async def history(self) -> History:
-        """Where the chains of earlier sessions ended."""
+        """Where the chains ended."""
 
-    async def add(self, record: SignedRecord, stored_at_ms: int | None) -> None:
-        """Commit a record; one that is there already is left as it is."""
+    async def clock(self) -> Moment | None:
+        """The moment of the last write: how old the device was, and the last known UTC. None in a fresh file."""
 
-    async def mark_delivered(self, digest: bytes, receipt: bytes, delivered_at_ms: int | None) -> None:
+    async def add(self, record: SignedRecord, moment: Moment) -> None:
+        """Commit a record; one that is there already is left as it is. Alerts may use the reserve of a full disk."""
+
+    async def restore(self, records: Sequence[SignedRecord], history: History, moment: Moment) -> None:
+        """Commit what a fresh file has to know, at once: records that are not there, and where the chains stand.
+
+        A head that is given as lost never hides one that is there.
+        """
+
+    async def shift(self, session: SessionId, since_s: float, by_s: float) -> None:
+        """Records of a session, and receipts, are so much later than they say, where they are later than `since_s`.
+
+        The device learnt only then how long the pause before the session had been.
+        """
+
+    async def mark_delivered(self, digest: bytes, receipt: bytes, moment: Moment) -> None:
         """Keep the verified receipt of a record; a second one changes nothing."""
 
-    async def pending(self) -> list[StoredRecord]:
-        """Every record without a receipt, oldest first."""
+    async def mark_felt(self, digest: bytes, felt: Felt) -> None:
+        """Keep what the palm felt of an alert."""
 
-    async def latest_alert(self) -> list[StoredRecord]:
-        """The newest alert and, behind it, what followed it in its stream and as positions; empty without an alert."""
+    async def thin(self, gap: SignedRecord, digests: Sequence[bytes], moment: Moment) -> None:
+        """Commit a gap record and, with it, forget the records without a receipt that it names."""
+
+    async def waiting(self) -> Mapping[Stream, int]:
+        """How many records of each stream have no receipt."""
+
+    async def pending(self, stream: Stream, limit: int, before: int | None = None) -> list[StoredRecord]:
+        """Records of a stream without a receipt, the newest first; `before` is the last place of the page before."""
+
+    async def latest_alert(self) -> EarlierAlert | None:
+        """The newest alert; None without one."""
+
+    async def upkeep(self, moment: Moment, keep_delivered_s: float) -> None:
+        """Erase what was delivered longer ago than that (but the newest alert), and fill the reserve again."""
 
 
 class Bearer(Protocol):

@@ -3,11 +3,25 @@
 It stores and sends nothing: a record is safe to make whether or not the disk works, for a session is never reused.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from bondmate import wire
 from bondmate.cose import Signer, sign1
-from bondmate.records import CHAINED, DeviceId, History, Kind, RecordId, SessionId, SignedRecord, Stream, UtcTime
+from bondmate.records import (
+    CHAINED,
+    DeviceId,
+    Head,
+    History,
+    Kind,
+    Reason,
+    RecordId,
+    SessionId,
+    SignedRecord,
+    Stream,
+    Surplus,
+    UtcTime,
+)
 
 
 class Recorder:
@@ -20,14 +34,19 @@ class Recorder:
         self.device = device
         self.session = session
         self._signer = signer
-        self._history = history
+        self._heads = dict(history.heads)
+        """The last record of each chained stream, as History has it, with this session's."""
         self._started_s = started_s
         self._aad = wire.record_aad(device, session)
         self._sequence = dict.fromkeys(Stream, 0)
-        self._previous: dict[Stream, bytes | None] = {
-            stream: wire.STORE_LOST if history.lost and stream in CHAINED else None for stream in Stream
-        }
-        self._previous.update({stream: head.digest for stream, head in history.heads.items()})
+        self._previous: dict[Stream, bytes | None] = dict.fromkeys(Stream)
+        for stream, head in self._heads.items():
+            self._previous[stream] = wire.STORE_LOST if head is None else head.digest
+
+    @property
+    def history(self) -> History:
+        """Where the chains stand now."""
+        return History(dict(self._heads))
 
     def make(
         self, kind: Kind, now: float, clock: UtcTime | None, fix: bytes | None = None, body: Any = None
@@ -48,15 +67,27 @@ class Recorder:
         digest = wire.digest(data)
         # only now: a signer that fails leaves no gap
         self._sequence[stream], self._previous[stream] = sequence, digest
+        if stream in CHAINED:
+            self._heads[stream] = Head(self.session, sequence, digest)
         identity = RecordId(self.device, self.session, stream, sequence)
         return SignedRecord(identity, kind, data, digest, clock)
 
     def opening(self, now: float, clock: UtcTime | None) -> SignedRecord:
         """The first record of the session's state stream: where each chained stream goes on from."""
-        entries: list[list[Any]] = []
-        for stream in CHAINED:
-            if self._history.lost:
-                entries.append([int(stream), None])
-            elif head := self._history.heads.get(stream):
-                entries.append([int(stream), head.session.octets, head.sequence, head.digest])
+        entries: list[list[Any]] = [
+            [int(stream), None] if head is None else [int(stream), head.session.octets, head.sequence, head.digest]
+            for stream, head in sorted(self._heads.items())
+        ]
         return self.make(Kind.OPENING, now, clock, body=entries)
+
+    def gap(self, surplus: Sequence[Surplus], now: float, clock: UtcTime | None) -> SignedRecord:
+        """A record that names what will not be sent: at most 128 records, of at most 16 sessions and streams."""
+        named: dict[tuple[Stream, SessionId, Reason], list[int]] = {}
+        for dropped in surplus:
+            identity = dropped.record.id
+            named.setdefault((identity.stream, identity.session, dropped.reason), []).append(identity.sequence)
+        body = [
+            [int(stream), session.octets, int(reason), wire.ranges(numbers)]
+            for (stream, session, reason), numbers in named.items()
+        ]
+        return self.make(Kind.GAP, now, clock, body=body)

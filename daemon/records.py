@@ -39,7 +39,10 @@ class Kind(IntEnum):
     CANCELLATION = 9
     OPENING = 16
     ANCHOR = 17
+    STORE_LOST = 18
+    GAP = 19
     POSITION = 32
+    HEALTH = 64
 
     @property
     def stream(self) -> Stream:
@@ -49,7 +52,7 @@ class Kind(IntEnum):
     @property
     def label(self) -> str:
         """The name used in JSON."""
-        return self.name.lower()
+        return self.name.lower().replace("_", "-")
 
 
 ALERT_KINDS = frozenset({Kind.PANIC})
@@ -205,13 +208,58 @@ class SignedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """When something happened at this device.
+
+    `lifetime_s` only grows, across sessions and whatever happens to UTC (core/lifetime): ages are counted in it.
+    `utc_ms` is UTC, for people; None where it was unknown.
+    """
+
+    lifetime_s: float
+    utc_ms: int | None
+
+
+class Felt(IntEnum):
+    """What the palm has felt of an alert, to the pattern's end."""
+
+    NOTHING = 0
+    STORED = 1
+    DELIVERED = 2
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRecord:
-    """A record as the outbox has it; times are UTC in milliseconds, None where UTC was unknown."""
+    """A record as the outbox has it; `place` counts the commits. `delivered` is None without a verified receipt."""
 
     record: SignedRecord
-    stored_at_ms: int | None
-    delivered: bool
-    delivered_at_ms: int | None
+    place: int
+    stored: Moment
+    delivered: Moment | None
+    felt: Felt
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierAlert:
+    """The newest alert in the outbox, and whether a cancellation and a position came behind it."""
+
+    alert: StoredRecord
+    cancelled: bool
+    located: bool
+
+
+class Reason(IntEnum):
+    """Why a record of a stream without a chain will not be sent (docs/protocol.md, section 3, gap)."""
+
+    SUPERSEDED = 1
+    EXPIRED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """A record that is not worth its place any more; a gap record names it."""
+
+    record: SignedRecord
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +273,25 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is known of earlier sessions: the last record of each chained stream.
+    """The last record of each chained stream, from whatever session.
 
-    `lost` is True when a store that once knew has gone: then nothing is known, and the records say so.
+    None stands for a head that was lost with the store that knew it; a stream that never had a record is not in it.
     """
 
-    heads: Mapping[Stream, Head]
-    lost: bool = False
+    heads: Mapping[Stream, Head | None]
+
+    @classmethod
+    def lost(cls) -> Self:
+        """Nothing is known: the records say so."""
+        return cls(dict.fromkeys(CHAINED))
+
+
+class Opened(Enum):
+    """What opening the outbox came to."""
+
+    ALREADY = "already open"
+    AS_IT_WAS = "opened"
+    REPLACED = "a damaged file was set aside and a fresh one made"
 
 
 def unix_ms(time: UtcTime | None) -> int | None:

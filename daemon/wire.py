@@ -6,6 +6,7 @@ Encodes what a device sends and decodes what it receives. Signatures are cose's,
 import hashlib
 import math
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -144,6 +145,17 @@ def time_code(seconds: float) -> int:
     mantissa = math.ceil((units / (1 << exponent) - 1) * 8)
     # below one unit the mantissa would be negative; code 0 is zero, so the smallest is 1
     return min(max(1, 8 * exponent + mantissa), 255)
+
+
+def ranges(numbers: Iterable[int]) -> list[int | list[int]]:
+    """Sequence numbers as a gap record names them: ascending, and runs as [first, last]."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return [first if first == last else [first, last] for first, last in runs]
 
 
 def encode_submission(record: bytes, *, beside: SessionId | None, compact: bool = False) -> bytes:

@@ -1,9 +1,23 @@
 """The open alert, as `bondmatectl alert show --json` tells it."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bondmate.alerts import AlertState
-from bondmate.records import ClockSource, DeviceId, Kind, RecordId, SessionId, SignedRecord, StoredRecord, UtcTime
+from bondmate.records import (
+    ClockSource,
+    DeviceId,
+    EarlierAlert,
+    Felt,
+    Kind,
+    Moment,
+    RecordId,
+    SessionId,
+    SignedRecord,
+    StoredRecord,
+    UtcTime,
+)
 
 NOON_MS = 1_795_176_000_000
 """2026-11-20T12:00:00Z"""
@@ -63,40 +77,59 @@ def test_a_cancelled_alert_says_so_whatever_became_of_it() -> None:
     assert alert.state == "cancelled"
 
 
-def test_after_a_restart_the_outbox_tells_what_became_of_it() -> None:
-    stored = StoredRecord(record(), NOON_MS, delivered=False, delivered_at_ms=None)
-    delivered = StoredRecord(record(), NOON_MS, delivered=True, delivered_at_ms=None)
-    cancellation = StoredRecord(record(Kind.CANCELLATION, 2), NOON_MS, delivered=False, delivered_at_ms=None)
-    assert AlertState.restored([]) is None
-    for rows, state in [
-        ([stored], "stored"),
-        ([delivered], "delivered"),
-        ([stored, cancellation], "cancelled"),
-    ]:
-        alert = AlertState.restored(rows)
-        assert alert is not None
-        assert alert.state == state
-        told = alert.to_json()
-        assert told["stored_at"] == "2026-11-20T12:00:00.000Z"
-        assert (told["stored_after_ms"], told["delivered_after_ms"]) == (None, None), "of another session's clock"
+MINUTE = Moment(60.0, NOON_MS)
+LATER = Moment(120.0, NOON_MS + 60_000)
+UNKNOWN = Moment(120.0, None)
+
+
+def earlier(
+    stored: Moment, delivered: Moment | None, *, cancelled: bool = False, located: bool = False
+) -> EarlierAlert:
+    kept = StoredRecord(record(sequence=3), place=7, stored=stored, delivered=delivered, felt=Felt.NOTHING)
+    return EarlierAlert(kept, cancelled, located)
 
 
 @pytest.mark.parametrize(
-    ("behind", "located"),
-    [([], False), ([Kind.CANCELLATION], False), ([Kind.POSITION], True), ([Kind.CANCELLATION, Kind.POSITION], True)],
-    ids=["nothing", "a cancellation", "a position", "both"],
+    ("kept", "state", "stored_at", "delivered_at"),
+    [
+        (earlier(MINUTE, None), "stored", "2026-11-20T12:00:00.000Z", None),
+        (earlier(UNKNOWN, None), "stored", None, None),
+        (earlier(MINUTE, LATER), "delivered", "2026-11-20T12:00:00.000Z", "2026-11-20T12:01:00.000Z"),
+        (earlier(MINUTE, UNKNOWN), "delivered", "2026-11-20T12:00:00.000Z", None),
+        (earlier(MINUTE, None, cancelled=True), "cancelled", "2026-11-20T12:00:00.000Z", None),
+        (earlier(MINUTE, LATER, cancelled=True), "cancelled", "2026-11-20T12:00:00.000Z", "2026-11-20T12:01:00.000Z"),
+    ],
+    ids=["stored", "stored without UTC", "delivered", "delivered without UTC", "cancelled", "cancelled and delivered"],
 )
-def test_after_a_restart_it_is_known_whether_a_position_went_behind_it(behind: list[Kind], located: bool) -> None:
-    rows = [
-        StoredRecord(record(kind, number), None, delivered=False, delivered_at_ms=None)
-        for number, kind in enumerate([Kind.PANIC, *behind], start=1)
-    ]
-    alert = AlertState.restored(rows)
-    assert alert is not None
-    assert alert.located is located
-    assert alert.cancelled is (Kind.CANCELLATION in behind)
-    assert alert.record.kind is Kind.PANIC
+def test_after_a_restart_the_outbox_tells_what_became_of_it(
+    kept: EarlierAlert, state: str, stored_at: str | None, delivered_at: str | None
+) -> None:
+    alert = AlertState.restored(kept)
+    assert alert.record == kept.alert.record
+    told = alert.to_json()
+    assert (alert.state, told["stored_at"], told["delivered_at"]) == (state, stored_at, delivered_at)
+    assert (told["stored_after_ms"], told["delivered_after_ms"]) == (None, None), "of another session's clock"
 
 
-def test_a_new_alert_has_no_position_behind_it() -> None:
-    assert not AlertState(record(), raised_s=100.0).located
+@given(
+    stored=st.sampled_from([MINUTE, UNKNOWN]),
+    delivered=st.sampled_from([None, LATER, UNKNOWN]),
+    cancelled=st.booleans(),
+    located=st.booleans(),
+    felt=st.sampled_from(Felt),
+)
+def test_what_is_restored_is_stored_and_as_delivered_and_cancelled_as_it_was(
+    stored: Moment, delivered: Moment | None, cancelled: bool, located: bool, felt: Felt
+) -> None:
+    """Whether UTC was known, what was felt and whether a position came behind it make no difference to that."""
+    kept = StoredRecord(record(), 1, stored, delivered, felt)
+    alert = AlertState.restored(EarlierAlert(kept, cancelled, located))
+    assert (alert.is_stored, alert.is_delivered, alert.cancelled) == (True, delivered is not None, cancelled)
+
+
+def test_a_receipt_that_comes_after_a_restart_still_delivers() -> None:
+    alert = AlertState.restored(earlier(MINUTE, None))
+    alert.delivered(5.0, LATER.utc_ms)
+    told = alert.to_json()
+    assert (alert.state, told["delivered_at"]) == ("delivered", "2026-11-20T12:01:00.000Z")
+    assert told["delivered_after_ms"] is None, "it was raised on another session's clock"

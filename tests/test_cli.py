@@ -195,7 +195,7 @@ def test_a_status_that_knows_much_says_it_on_one_screen(play: Callable[[Play], N
         console.there.air.why_not, console.there.air.last_success_s = None, now
         console.there.device.raise_alert(Kind.PANIC)
         await console.there.settled(2)
-        console.there.faults.report("store", "the disk is full", "replace the card", None)
+        console.there.fail("store", "the disk is full", "replace the card", None)
         said = await console.says("status")
         assert f"{DEVICE}  degraded  session {SESSION}" in said
         assert has_line(said, r"fix +38\.72225\d, -9\.139337  accuracy 3\.1 m, \d+\.\d s old  suspect: jump")

@@ -85,6 +85,7 @@ def test_a_file_with_what_is_needed_has_defaults_for_the_rest() -> None:
     configuration = config.parse(NEEDED, "device.toml")
     assert configuration.device.state_dir == Path("/var/lib/bondmate")
     assert (configuration.panic.hold_s, configuration.store.deadline_s) == (1.0, 0.5)
+    assert (configuration.store.keep_delivered_h, configuration.delivery.race_after_s) == (72.0, 4.0)
     assert (configuration.gnss.speed_baud, configuration.clock.source) == (9600, "gnss")
     assert (configuration.indicator.covert, configuration.log.level) == (True, "info")
     assert configuration.gpio == config.GpioSection(factory="mock", button_pin=17, vibration_pin=18, led_pin=27)
@@ -106,6 +107,8 @@ def test_a_configuration_cannot_be_changed() -> None:
         ("gnss", "speed_baud", ["300", "921600"], ["299", "921601", "9600.0", "true", '"9600"']),
         ("clock", "source", ['"gnss"', '"system"'], ['"GNSS"', '"none"', "1", '["gnss"]']),
         ("store", "deadline_s", ["0.05", "10"], ["0", "11"]),
+        ("store", "keep_delivered_h", ["0", "8760", "0.5"], ["-1", "8761", "inf", "true", '"72"']),
+        ("delivery", "race_after_s", ["0.5", "60"], ["0.4", "61", "nan", "false"]),
         ("indicator", "covert", ["true", "false"], ["1", '"true"']),
         ("log", "level", ['"debug"', '"warning"'], ['"error"', '""']),
     ],

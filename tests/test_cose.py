@@ -8,15 +8,30 @@ from typing import Any
 import cbor2
 import cwt
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bondmate import wire
-from bondmate.cose import EDDSA, ES256, KeySigner, PrivateKey, PublicKey, algorithm_of, protected_header, sign1, verify1
+from bondmate.cose import (
+    EDDSA,
+    ES256,
+    P256_ORDER,
+    KeySigner,
+    PrivateKey,
+    PublicKey,
+    algorithm_of,
+    protected_header,
+    sign1,
+    verify1,
+)
 from bondmate.errors import RemoteError
 from bondmate.records import DeviceId, SessionId
+from bondmate_sim.gateway import cose as gateway_cose
 
 P256 = ec.generate_private_key(ec.SECP256R1())
 ED25519 = ed25519.Ed25519PrivateKey.generate()
@@ -181,6 +196,68 @@ def test_our_own_messages_are_of_rfc_9052() -> None:
 def test_every_signature_has_64_octets() -> None:
     """Every 128th or so has a number with a leading zero, which must be kept."""
     assert {len(KeySigner(P256).sign(bytes([number % 256]))) for number in range(400)} == {64}
+
+
+# --- one signature, and not its twin -----------------------------------------------------------------
+
+HALF_ORDER = P256_ORDER // 2
+
+
+def numbers_of(signature: bytes) -> tuple[int, int]:
+    return int.from_bytes(signature[:32]), int.from_bytes(signature[32:])
+
+
+def twin_of(signature: bytes) -> bytes:
+    """The other value of s, which whoever has seen a signature can make without the key."""
+    r, s = numbers_of(signature)
+    return r.to_bytes(32) + (P256_ORDER - s).to_bytes(32)
+
+
+def is_of_p256(signature: bytes, data: bytes) -> bool:
+    """Whether the library, which knows no rule for s, takes the signature."""
+    try:
+        P256.public_key().verify(encode_dss_signature(*numbers_of(signature)), data, ec.ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def test_the_order_is_that_of_the_group() -> None:
+    """The points of the keys 1 and n - 1 share x and differ in y: one is the negative of the other, their sum is n."""
+    one, other = (
+        ec.derive_private_key(secret, ec.SECP256R1()).public_key().public_numbers() for secret in (1, P256_ORDER - 1)
+    )
+    assert one.x == other.x
+    assert one.y != other.y
+
+
+@given(st.binary(max_size=64))
+def test_every_signature_has_the_lower_s_and_verifies(data: bytes) -> None:
+    signature = KeySigner(P256).sign(data)
+    _, s = numbers_of(signature)
+    assert 0 < s <= HALF_ORDER
+    assert is_of_p256(signature, data)
+
+
+def test_the_twin_of_a_signature_is_taken_by_the_library_and_never_made_by_us() -> None:
+    """What the rule is for: without it a record would have two digests, one of them from a stranger."""
+    signed = sign1(b"payload", AAD, KeySigner(P256))
+    forged = signed[:-64] + twin_of(signed[-64:])
+    assert verify1(forged, AAD, KEYS) == b"payload"
+    assert wire.digest(forged) != wire.digest(signed)
+    assert numbers_of(forged[-64:])[1] > HALF_ORDER
+    made = {decode_dss_signature(P256.sign(b"data", ec.ECDSA(SHA256())))[1] <= HALF_ORDER for _ in range(64)}
+    assert made == {True, False}, "left to itself the library makes both"
+
+
+def test_the_gateway_takes_what_we_sign_and_not_its_twin() -> None:
+    signed = sign1(b"payload", AAD, KeySigner(P256))
+    gateway_cose.verify(gateway_cose.parse(signed), AAD, P256.public_key())
+    with pytest.raises(gateway_cose.NotVerifiedError, match="upper half"):
+        gateway_cose.verify(gateway_cose.parse(signed[:-64] + twin_of(signed[-64:])), AAD, P256.public_key())
+
+
+# --- headers -----------------------------------------------------------------------------------------
 
 
 def test_the_key_id_chooses_the_key_and_without_one_every_key_is_tried() -> None:

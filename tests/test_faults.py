@@ -62,6 +62,17 @@ def test_the_oldest_comes_first() -> None:
     assert [fault["code"] for fault in faults.to_json()] == ["store", "gnss", "configuration"]
 
 
+def test_the_codes_are_those_of_the_faults_that_are_present() -> None:
+    faults = Faults()
+    assert faults.codes() == []
+    for code in ("store", "gnss", "configuration"):
+        faults.report(code, "broken", "mend it", NOON_MS)
+    faults.report("gnss", None, "", NOON_MS)
+    assert faults.codes() == ["store", "configuration"]
+    faults.codes().clear()
+    assert faults.codes() == ["store", "configuration"], "what was handed out is not what is kept"
+
+
 def test_coming_and_going_are_logged_once_each(caplog: pytest.LogCaptureFixture) -> None:
     faults = Faults()
     with caplog.at_level(logging.INFO, "bondmate.faults"):

@@ -13,8 +13,11 @@ from bondmate.records import (
     CHAINED,
     ClockSource,
     DeviceId,
+    Felt,
     Fix,
+    History,
     Kind,
+    Reason,
     RecordId,
     SessionId,
     SignedRecord,
@@ -82,7 +85,7 @@ def test_streams_and_kinds_are_those_of_the_specification() -> None:
     kinds = {
         word: (int(number), stream)
         for stream, _, cell in rows
-        for number, word in re.findall(r"(\d+) (\w+)", cell)
+        for number, word in re.findall(r"(\d+) ([\w-]+)", cell)
     }  # fmt: skip
     assert kinds == {kind.label: (int(kind), kind.stream.label) for kind in Kind}
 
@@ -91,6 +94,22 @@ def test_alerts_are_of_the_alert_stream_and_cancelling_raises_none() -> None:
     assert all(kind.stream is Stream.ALERT for kind in ALERT_KINDS)
     assert Kind.CANCELLATION not in ALERT_KINDS
     assert CHAINED == (Stream.ALERT, Stream.STATE)
+
+
+def test_the_reasons_of_a_gap_are_those_of_the_specification() -> None:
+    [line] = re.findall(r"Reason 1 .+", PROTOCOL)
+    told = {word: int(number) for number, word in re.findall(r"[Rr]eason (\d) \*(\w+)\*", line)}
+    assert told == {reason.name.lower(): int(reason) for reason in Reason}
+
+
+def test_a_history_that_is_lost_knows_of_each_chain_that_it_was_lost() -> None:
+    """Which is another thing than a device that never had a record."""
+    assert History.lost() == History({Stream.ALERT: None, Stream.STATE: None})
+    assert History.lost() != History({})
+
+
+def test_what_was_felt_is_the_more_the_later() -> None:
+    assert Felt.NOTHING < Felt.STORED < Felt.DELIVERED
 
 
 def test_sources_and_suspicions_have_names_for_json() -> None:

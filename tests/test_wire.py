@@ -4,6 +4,8 @@ import datetime as dt
 import hashlib
 import math
 import secrets
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 import cbor2
@@ -18,11 +20,11 @@ from bondmate import wire
 from bondmate.cose import KeySigner, PrivateKey, protected_header, sign1
 from bondmate.credentials import ChannelKeys
 from bondmate.errors import RemoteError
-from bondmate.records import ClockSource, DeviceId, Fix, Kind, SessionId, Suspicion, UtcTime
+from bondmate.records import ClockSource, DeviceId, Fix, Kind, Reason, SessionId, Stream, Suspicion, UtcTime
 from bondmate.transport.oscore import SessionContext
 from bondmate_sim.gateway import cose as gateway_cose
 from bondmate_sim.gateway import elements, records
-from tests.gateway.cddl import validate_receipt_payload, validate_record_payload
+from tests.gateway.cddl import validate_body, validate_receipt_payload, validate_record_payload
 
 DEVICE = DeviceId(bytes.fromhex("7f3a09c1"))
 SESSION = SessionId(bytes.fromhex("00125be2aa10"))
@@ -146,6 +148,58 @@ def test_previous_tells_none_lost_and_known_apart(previous: bytes | None, encode
 
 def test_the_digest_is_the_first_half_of_sha_256() -> None:
     assert wire.digest(b"abc").hex() == "ba7816bf8f01cfea414140de5dae2223", "FIPS 180-2, appendix B.1"
+
+
+# --- numbers of a gap --------------------------------------------------------------------------------
+
+_NUMBERS = st.sets(st.integers(1, 40) | st.integers(2**32 - 4, 2**32 - 1), min_size=1)
+
+
+def ends(told: list[int | list[int]]) -> list[tuple[int, int]]:
+    """Each number and range by its first and last."""
+    return [(each, each) if isinstance(each, int) else (each[0], each[1]) for each in told]
+
+
+def judge_ranges(ranges: Callable[[Iterable[int]], list[int | list[int]]], numbers: list[int]) -> None:
+    """Whether numbers are told as a gap has to tell them (docs/protocol.md, section 3), in no more than it takes."""
+    told = ranges(numbers)
+    assert sorted(numbers) == [number for first, last in ends(told) for number in range(first, last + 1)]
+    assert all(isinstance(each, int) or each[0] < each[1] for each in told), "a range has more than one number"
+    apart = [after[0] - before[1] for before, after in pairwise(ends(told))]
+    assert all(distance > 1 for distance in apart), "ascending, without overlap, each run as long as it can be"
+
+
+@given(_NUMBERS.flatmap(lambda numbers: st.permutations(sorted(numbers))))
+def test_the_numbers_of_a_gap_are_told_as_the_runs_that_they_are(numbers: list[int]) -> None:
+    judge_ranges(wire.ranges, numbers)
+    body = [[int(Stream.POSITION), SESSION.octets, int(Reason.EXPIRED), wire.ranges(numbers)]]
+    validate_body("gap-body", cbor2.dumps(body))
+    [entry] = records.payload(wire.encode_record(Kind.GAP, 1, None, 0, None, None, body)).gaps
+    assert list(entry.numbers) == ends(wire.ranges(numbers))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda numbers: [*numbers],
+        lambda numbers: [*sorted(numbers)],
+        lambda numbers: [[number, number] for number in sorted(numbers)],
+        lambda numbers: [[min(numbers), max(numbers)]],
+        lambda numbers: wire.ranges(numbers)[1:],
+        lambda numbers: wire.ranges(numbers)[::-1],
+    ],
+    ids=["as they come", "without ranges", "of one number each", "too much", "too little", "descending"],
+)
+def test_numbers_that_are_told_otherwise_are_seen(wrong: Callable[[Iterable[int]], list[int | list[int]]]) -> None:
+    """What the property above is worth."""
+    judge_ranges(wire.ranges, [5, 3, 4, 9])
+    assert wire.ranges([5, 3, 4, 9]) == [[3, 5], 9]
+    with pytest.raises(AssertionError):
+        judge_ranges(wrong, [5, 3, 4, 9])
+
+
+def test_no_numbers_are_no_ranges() -> None:
+    assert wire.ranges([]) == []
 
 
 # --- packed elements ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bondmate import __version__
-from bondmate.core.delivery import Waiting
+from bondmate.core.delivery import PRIORITY, Waiting
 from bondmate.device import Device
 from bondmate.errors import LocalError
 from bondmate.records import ALERT_KINDS, Stream, utc_text
@@ -22,8 +22,7 @@ MAX_BODY_OCTETS = 4096
 _SOCKET_MODE = 0o660
 _SHUTDOWN_S = 1.0
 """A client that never finishes its request must not hold up the end of the daemon."""
-_STREAMS = (Stream.ALERT, Stream.STATE, Stream.POSITION, Stream.PRESENCE, Stream.HEALTH, Stream.REPORT)
-_DEGRADING = ("store", "configuration")
+_DEGRADING = ("store", "reserve", "configuration")
 """Faults that touch the way of an alert."""
 
 
@@ -57,9 +56,7 @@ class Api:
         device, parts = self._device, self._device.parts
         now = asyncio.get_running_loop().time()
         clock, fix, faults = device.utc(now), parts.locator.fix, parts.faults
-        queue = dict.fromkeys((stream.label for stream in _STREAMS), 0)
-        for waiting in parts.delivery.snapshot(now):
-            queue[waiting.record.id.stream.label] += 1
+        queue = {stream.label: count for stream, count in device.waiting().items()}
         alert = None if device.alert is None or device.alert.cancelled else device.alert.to_json()
         if any(code in faults for code in _DEGRADING):
             state = "degraded"
@@ -99,9 +96,11 @@ class Api:
         )
 
     async def queue(self, _request: web.Request) -> web.Response:
-        """The records that have no receipt yet, the next one first."""
+        """The records that have no receipt yet, the most urgent first; last, a row for those that are not in memory."""
         now = asyncio.get_running_loop().time()
-        return web.json_response([_waiting(waiting) for waiting in self._device.parts.delivery.snapshot(now)])
+        rows = [_waiting(waiting) for waiting in self._device.parts.delivery.snapshot(now)]
+        rows += [_backlog(stream, count) for stream, count in self._device.backlog().items() if count]
+        return web.json_response(rows)
 
     async def show(self, _request: web.Request) -> web.Response:
         """The newest alert, or null."""
@@ -163,11 +162,27 @@ def _waiting(waiting: Waiting) -> dict[str, Any]:
         "kind": record.kind.label,
         "priority": waiting.priority,
         "state": "in_flight" if waiting.in_flight else "stored" if waiting.stored else "in_memory",
-        "stored_at": utc_text(waiting.stored_at_ms),
+        "stored_at": utc_text(None if waiting.stored is None else waiting.stored.utc_ms),
         "attempts": waiting.attempts,
         "next_try_s": None if waiting.next_try_s is None else round(waiting.next_try_s, 3),
         "bearer": waiting.bearer,
         "why": waiting.why,
+    }
+
+
+def _backlog(stream: Stream, count: int) -> dict[str, Any]:
+    return {
+        "record": None,
+        "kind": None,
+        "stream": stream.label,
+        "count": count,
+        "priority": PRIORITY[stream],
+        "state": "stored",
+        "stored_at": None,
+        "attempts": 0,
+        "next_try_s": None,
+        "bearer": None,
+        "why": f"waits in the store until newer records of the stream {stream.label} are delivered",
     }
 
 

@@ -1,30 +1,22 @@
 """Which record goes over which bearer, and when. Pure: `now` is the monotonic clock in seconds.
 
 The core owns the queue, the retries and the deadlines; a bearer only carries what it is given. Nothing leaves the queue
-but by a verified receipt: errors slow down, they never end.
+but by a verified receipt, or because a gap record names it: errors slow down, they never end.
 """
 
 import math
 import random
 from collections import Counter
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 from itertools import count
 
-from bondmate.records import SignedRecord, Stream
+from bondmate.core.places import Channel, Places
+from bondmate.core.surplus import RULES, in_one_gap, surplus
+from bondmate.records import Moment, SessionId, SignedRecord, Stream, Surplus
 
-
-class Channel(Enum):
-    """What a record may hold up: alerts have exchanges of their own, which nothing routine takes from them."""
-
-    ALERT = "alert"
-    ROUTINE = "routine"
-
-
-CAPACITY = {Channel.ALERT: 4, Channel.ROUTINE: 1}
-"""Exchanges under way at once over one bearer. Four, so that a new alert and its cancellation go out at once though
-older ones wait for an answer that never comes; and no more, for an outage must not become a flood."""
-
+FAIR_TURN = 4
+"""Every so many-th exchange of a channel goes to the record that has waited longest for one, whatever its class: a
+record that is never answered cannot keep others from their turn."""
 
 PRIORITY = {
     Stream.ALERT: 0,
@@ -44,7 +36,8 @@ class DeliveryPolicy:
     attempt_s: float = 22.0
     """A confirmable exchange gives up after 14 to 21 s (ACK_TIMEOUT 2 s, two retransmissions): never cut one short."""
     backoff_s: float = 1.0
-    """After the first failed attempt: most losses are single datagrams."""
+    """After the first failed attempt: most losses are single datagrams. And the rest that any failure gives to its
+    place: a long queue and a gateway that answers all with errors make no flood."""
     alert_cap_s: float = 8.0
     """No alert waits longer between two tries, jitter aside, for ever."""
     routine_cap_s: float = 30.0
@@ -53,178 +46,279 @@ class DeliveryPolicy:
     """Spread of each wait, so that a town of devices does not knock in step after an outage."""
     hung_s: float = 5.0
     """A bearer that does not report within this after the attempt's end is written off for that attempt."""
+    race_after_s: float = 4.0
+    """An alert without an answer after this goes over the next bearer too: a first datagram and its first
+    retransmission (after 2 to 3 s) had their chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """Do it: send this record over this bearer and report before `deadline_s` (monotonic)."""
+    """Do it: send this record over this bearer and report before `deadline_s` (monotonic).
+
+    `number` tells one attempt from all others.
+    """
 
     record: SignedRecord
     bearer: str
     deadline_s: float
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Flight:
-    bearer: str
-    channel: Channel
-    until_s: float
+class Waiting:
+    """One row of the queue, for people. `next_try_s` is in seconds from now; None: not before something is reported."""
+
+    record: SignedRecord
+    priority: int
+    in_flight: bool
+    stored: Moment | None
+    attempts: int
+    next_try_s: float | None
+    bearer: str | None
+    """The last that was tried."""
+    why: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Entry:
     record: SignedRecord
-    order: int
-    stored_at_ms: int | None
-    stored: bool
+    born_s: float
+    stored: Moment | None
+    due_s: float
+    """When the next attempt may start; infinite while nothing but a report can tell."""
+    waits_since_s: float
+    """When it was submitted, or tried last."""
+    racing: bool = False
+    """Whether `due_s` is the start of another bearer beside those that carry it; else it is a retry."""
     attempts: int = 0
-    last_try_s: float = -math.inf
-    next_try_s: float = 0.0
+    failures: int = 0
     bearer: str | None = None
     why: str = "not tried yet"
-
-    @property
-    def priority(self) -> int:
-        return PRIORITY[self.record.id.stream]
+    carriers: set[str] = field(default_factory=set)
+    """The bearers that carry it now."""
+    failed_s: dict[str, float] = field(default_factory=dict)
+    """When each bearer failed it last."""
 
     @property
     def channel(self) -> Channel:
         return Channel.ALERT if self.record.id.stream is Stream.ALERT else Channel.ROUTINE
 
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One row of the queue, for people."""
-
-    record: SignedRecord
-    priority: int
-    in_flight: bool
-    stored: bool
-    stored_at_ms: int | None
-    attempts: int
-    next_try_s: float | None
-    bearer: str | None
-    why: str
+    @property
+    def priority(self) -> int:
+        return PRIORITY[self.record.id.stream]
 
 
 class Delivery:
-    """The queue of records that have no verified receipt yet."""
+    """The queue of records that have no verified receipt yet, as far as they are in memory."""
 
     def __init__(self, policy: DeliveryPolicy, bearers: tuple[str, ...], rng: random.Random) -> None:
         """`bearers` in order of preference."""
         self._policy = policy
         self._bearers = bearers
         self._rng = rng
-        self._order = count()
+        self._numbers = count(1)
         self._entries: dict[bytes, _Entry] = {}
         """By digest: what a receipt names."""
-        self._flights: dict[bytes, _Flight] = {}
-        """By digest, until the bearer reports: a receipt may come another way before that."""
+        self._flights: dict[int, tuple[Transmit, _Entry]] = {}
+        """By number, until the bearer reports, whether the record is still queued or not."""
+        self._places = {channel: {bearer: Places(channel) for bearer in bearers} for channel in Channel}
+        self._turns = Counter[Channel]()
+        self._youngest: _Entry | None = None
+        """The youngest alert that was ever tried."""
 
-    def submit(self, record: SignedRecord, now: float, *, stored: bool, stored_at_ms: int | None = None) -> None:
+    # --- the queue ---------------------------------------------------------------------------------
+
+    def submit(self, record: SignedRecord, now: float, *, stored: Moment | None, born_s: float) -> None:
         """Queue a record; it is due at once. A record that is already queued stays as it is.
 
-        `stored_at_ms` is UTC when its commit returned, if that was known.
+        `stored` is when its commit returned, None while it is only in memory; `born_s` is the device's lifetime when
+        it was made.
         """
-        entry = _Entry(record, next(self._order), stored_at_ms, stored, next_try_s=now)
-        self._entries.setdefault(record.digest, entry)
+        self._entries.setdefault(record.digest, _Entry(record, born_s, stored, due_s=now, waits_since_s=now))
 
     def find(self, digest: bytes) -> SignedRecord | None:
         """The queued record with that digest."""
         entry = self._entries.get(digest)
         return None if entry is None else entry.record
 
-    def mark_stored(self, digest: bytes, stored_at_ms: int | None) -> None:
+    def mark_stored(self, digest: bytes, moment: Moment) -> None:
         """The record was committed after it was queued."""
         if entry := self._entries.get(digest):
-            entry.stored, entry.stored_at_ms = True, stored_at_ms
+            entry.stored = moment
 
     def unstored(self) -> list[SignedRecord]:
         """The records that are only in memory, oldest first."""
-        return [entry.record for entry in self._entries.values() if not entry.stored]
+        entries = [entry for entry in self._entries.values() if entry.stored is None]
+        return [entry.record for entry in sorted(entries, key=lambda entry: entry.born_s)]
 
     def unstore(self) -> None:
         """The store was opened anew and may be a fresh one: nothing counts as stored until it is committed again."""
         for entry in self._entries.values():
-            entry.stored = False
+            entry.stored = None
+
+    def move(self, session: SessionId, seconds: float) -> None:
+        """The device turned out to be so much older than was known in this session: so were its records made later."""
+        for entry in {*self._entries.values(), self._youngest}:
+            if entry is not None and entry.record.id.session == session:
+                entry.born_s += seconds
 
     def remove(self, digest: bytes) -> None:
-        """The record has a verified receipt. A bearer that still carries it stays busy until it reports."""
+        """The record has a verified receipt, or a gap names it. A bearer that still carries it stays busy with it."""
         self._entries.pop(digest, None)
 
-    def failed(self, digest: bytes, bearer: str, why: str, now: float) -> None:
-        """The attempt over `bearer` ended; a record that is still queued waits for the next. `why` is for people."""
-        flight = self._flights.get(digest)
-        if flight is not None and flight.bearer == bearer:
-            self._land(digest, why, now)
+    def surplus(self, lifetime_s: float) -> list[Surplus]:
+        """What is not worth its place any more, as much as one gap record can name; nothing that is in flight."""
+        streams: dict[Stream, list[_Entry]] = {stream: [] for stream in RULES}
+        for entry in self._entries.values():
+            if entry.record.id.stream in streams:
+                streams[entry.record.id.stream].append(entry)
+        found: list[Surplus] = []
+        for entries in streams.values():
+            entries.sort(key=lambda entry: (entry.born_s, entry.record.id.sequence))
+            found += surplus([(entry.record, entry.born_s) for entry in entries], lifetime_s)
+        return in_one_gap(each for each in found if not self._entries[each.record.digest].carriers)
 
-    def reachable(self, now: float) -> None:
-        """A way to the gateway works again, or a new one is open: whatever waits for its next try is due now."""
-        for entry in self._grounded():
-            entry.next_try_s = min(entry.next_try_s, now)
+    def counts(self) -> dict[Stream, int]:
+        """How many records of each stream are queued."""
+        return Counter(entry.record.id.stream for entry in self._entries.values())
 
-    def poll(self, now: float) -> list[Transmit]:
-        """What to send now.
-
-        The most urgent first; of these what was never tried, the newest first, for somebody may have pressed just
-        now; then what was tried longest ago, so that no record keeps another from its turn.
-        """
-        for digest, flight in list(self._flights.items()):
-            if now >= flight.until_s + self._policy.hung_s:
-                self._land(digest, f"{flight.bearer} did not report in time", now)
-        due = [entry for entry in self._grounded() if entry.next_try_s <= now]
-        due.sort(key=lambda entry: (entry.priority, entry.last_try_s, -entry.order))
-        return [transmit for entry in due if (transmit := self._start(entry, now)) is not None]
-
-    def next_due(self) -> float | None:
-        """When `poll` has something to do next, if nothing is reported before."""
-        times = [entry.next_try_s for entry in self._grounded() if self._free(entry.channel)]
-        times += [flight.until_s + self._policy.hung_s for flight in self._flights.values()]
-        return min(times, default=None)
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def snapshot(self, now: float) -> list[Waiting]:
-        """The queue, the most urgent first."""
+        """The queue, the most urgent class first, in each the oldest first."""
         return [
             Waiting(
                 record=entry.record,
                 priority=entry.priority,
-                in_flight=entry.record.digest in self._flights,
+                in_flight=bool(entry.carriers),
                 stored=entry.stored,
-                stored_at_ms=entry.stored_at_ms,
                 attempts=entry.attempts,
-                next_try_s=None if entry.record.digest in self._flights else max(0.0, entry.next_try_s - now),
+                next_try_s=None if entry.due_s == math.inf else max(0.0, entry.due_s - now),
                 bearer=entry.bearer,
                 why=entry.why,
             )
-            for entry in sorted(self._entries.values(), key=lambda entry: (entry.priority, entry.order))
+            for entry in sorted(self._entries.values(), key=lambda entry: (entry.priority, entry.born_s))
         ]
 
-    def _start(self, entry: _Entry, now: float) -> Transmit | None:
-        bearer = self._free(entry.channel)
-        if bearer is None:
-            return None
-        until_s = now + self._policy.attempt_s
-        self._flights[entry.record.digest] = _Flight(bearer, entry.channel, until_s)
+    # --- sending -----------------------------------------------------------------------------------
+
+    def failed(self, order: Transmit, why: str, now: float) -> None:
+        """That attempt ended; a record that is still queued waits for the next. `why` is for people.
+
+        A report that comes too late, or twice, changes nothing.
+        """
+        if order.number in self._flights:
+            self._land(order.number, why, now)
+
+    def reachable(self, now: float) -> None:
+        """A way to the gateway works again, or a new one is open: whatever waits for its next try is due now."""
+        for entry in self._entries.values():
+            if not entry.racing:
+                entry.due_s = min(entry.due_s, now)
+
+    def poll(self, now: float) -> list[Transmit]:
+        """What to send now: fresh presses first; then by turns, mostly the most urgent class and in it the newest.
+
+        The newest, for somebody may have pressed just now.
+        """
+        for order, _ in list(self._flights.values()):
+            if now >= order.deadline_s + self._policy.hung_s:
+                self._land(order.number, f"{order.bearer} did not report in time", now)
+        due = [entry for entry in reversed(self._entries.values()) if entry.due_s <= now]
+        due.sort(key=lambda entry: (entry.priority, -entry.born_s))
+        # the oldest of them first, so that none makes another one stale
+        fresh = [entry for entry in reversed(due) if self._is_fresh(entry)]
+        orders = [self._start(entry, ways, now) for entry in fresh if (ways := self._ways(entry, now))]
+        for channel in Channel:
+            orders += self._take_turns(channel, [entry for entry in due if entry.channel is channel], now)
+        return orders
+
+    def next_due(self) -> float | None:
+        """When `poll` has something to do next, if nothing is reported before."""
+        next_s = min((order.deadline_s for order, _ in self._flights.values()), default=math.inf) + self._policy.hung_s
+        free_s = {channel: self._free_s(channel) for channel in Channel}
+        for entry in self._entries.values():
+            if entry.due_s < next_s:
+                if entry.carriers or self._is_fresh(entry):
+                    way_s = min((self._way_s(entry, bearer) for bearer in self._bearers), default=math.inf)
+                else:
+                    way_s = free_s[entry.channel]
+                next_s = min(next_s, max(entry.due_s, way_s))
+        return None if next_s == math.inf else next_s
+
+    def _take_turns(self, channel: Channel, due: list[_Entry], now: float) -> list[Transmit]:
+        """Fill the places. `due` has the most urgent first."""
+        orders: list[Transmit] = []
+        if not due or self._free_s(channel) > now:
+            return orders
+        most_urgent_first = iter(due)
+        longest_wait_first = iter(sorted(due, key=lambda entry: entry.waits_since_s))
+        while True:
+            fair = self._turns[channel] % FAIR_TURN == FAIR_TURN - 1
+            # places only fill up here: who finds none now finds none later in the same poll
+            for entry in longest_wait_first if fair else most_urgent_first:
+                if entry.due_s <= now and (ways := self._ways(entry, now)):
+                    orders.append(self._start(entry, ways, now))
+                    self._turns[channel] += 1
+                    break
+            else:
+                return orders
+
+    def _is_fresh(self, entry: _Entry) -> bool:
+        """Whether it is a press that was never tried, and no alert that is younger was."""
+        return (
+            entry.attempts == 0
+            and entry.channel is Channel.ALERT
+            and self._youngest is not None
+            and entry.born_s >= self._youngest.born_s
+        )
+
+    def _free_s(self, channel: Channel) -> float:
+        """When any bearer has a place for what is not fresh."""
+        return min((places.free_s() for places in self._places[channel].values()), default=math.inf)
+
+    def _way_s(self, entry: _Entry, bearer: str) -> float:
+        """When a bearer has a place for it, if nothing is reported before."""
+        if bearer in entry.carriers:
+            return math.inf
+        return self._places[entry.channel][bearer].free_s(fresh=self._is_fresh(entry))
+
+    def _ways(self, entry: _Entry, now: float) -> list[str]:
+        """The bearers that have a place for it now, in order of preference."""
+        return [bearer for bearer in self._bearers if self._way_s(entry, bearer) <= now]
+
+    def _start(self, entry: _Entry, ways: list[str], now: float) -> Transmit:
+        """Start an attempt over the bearer that did not fail it for the longest time."""
+        bearer = min(ways, key=lambda way: entry.failed_s.get(way, -math.inf))
+        order = Transmit(entry.record, bearer, now + self._policy.attempt_s, next(self._numbers))
+        self._flights[order.number] = order, entry
+        self._places[entry.channel][bearer].flying += 1
+        if entry.channel is Channel.ALERT and (self._youngest is None or entry.born_s >= self._youngest.born_s):
+            self._youngest = entry
+        entry.carriers.add(bearer)
         entry.attempts += 1
-        entry.last_try_s = now
+        entry.waits_since_s = now
         entry.bearer = bearer
         entry.why = f"waiting for the gateway's answer over {bearer}"
-        return Transmit(entry.record, bearer, until_s)
+        can_race = entry.channel is Channel.ALERT and len(entry.carriers) < len(self._bearers)
+        entry.racing, entry.due_s = True, now + self._policy.race_after_s if can_race else math.inf
+        return order
 
-    def _free(self, channel: Channel) -> str | None:
-        busy = Counter(flight.bearer for flight in self._flights.values() if flight.channel is channel)
-        return next((bearer for bearer in self._bearers if busy[bearer] < CAPACITY[channel]), None)
-
-    def _grounded(self) -> list[_Entry]:
-        return [entry for digest, entry in self._entries.items() if digest not in self._flights]
-
-    def _land(self, digest: bytes, why: str, now: float) -> None:
-        del self._flights[digest]
-        entry = self._entries.get(digest)
-        if entry is None:
+    def _land(self, number: int, why: str, now: float) -> None:
+        order, entry = self._flights.pop(number)
+        places = self._places[entry.channel][order.bearer]
+        places.flying -= 1
+        entry.carriers.discard(order.bearer)
+        if self._entries.get(order.record.digest) is not entry:
             return
+        places.rest(now, now + self._policy.backoff_s)
+        entry.failed_s[order.bearer] = now
         policy = self._policy
         cap_s = policy.alert_cap_s if entry.channel is Channel.ALERT else policy.routine_cap_s
-        wait_s = min(policy.backoff_s * 2 ** min(entry.attempts - 1, 16), cap_s)
-        entry.next_try_s = now + wait_s * self._rng.uniform(1 - policy.jitter, 1 + policy.jitter)
+        wait_s = min(policy.backoff_s * 2 ** min(entry.failures, 16), cap_s)
+        retry_s = now + wait_s * self._rng.uniform(1 - policy.jitter, 1 + policy.jitter)
+        entry.failures += 1
+        entry.due_s = retry_s if entry.racing else min(entry.due_s, retry_s)
+        entry.racing = False
         entry.why = why

@@ -26,9 +26,18 @@ class Pattern(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Felt:
+    """A pattern that was played to its end, and what it was about."""
+
+    pattern: Pattern
+    about: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Playing:
     """The pattern that plays: when the motor turns off, on, … off, and when the next pattern may begin."""
 
+    what: Felt
     edges_s: tuple[float, ...]
     ends_s: float
 
@@ -37,17 +46,25 @@ class FeedbackPlayer:
     """Plays patterns one after the other; `level(now)` is what the motor does at that moment."""
 
     def __init__(self) -> None:
-        self._waiting: list[Pattern] = []
+        self._waiting: list[Felt] = []
         self._playing: _Playing | None = None
+        self._felt: list[Felt] = []
 
-    def play(self, pattern: Pattern, now: float) -> None:
-        """Play a pattern now, or behind the one that plays; what became of a press is felt before receipts."""
-        self._waiting.append(pattern)
+    def play(self, pattern: Pattern, about: bytes) -> None:
+        """Play a pattern when `level` is asked next, or behind the one that plays; presses are felt before receipts.
+
+        `about` is the digest of the record that it tells of.
+        """
+        self._waiting.append(Felt(pattern, about))
         # a stable sort: of two presses the later one has the last word
-        self._waiting.sort(key=lambda waiting: waiting is Pattern.DELIVERED)
-        self._advance(now)
+        self._waiting.sort(key=lambda waiting: waiting.pattern is Pattern.DELIVERED)
         if len(self._waiting) > MAX_WAITING:
-            self._waiting.pop(-1 if self._waiting[-1] is Pattern.DELIVERED else 0)
+            self._waiting.pop(-1 if self._waiting[-1].pattern is Pattern.DELIVERED else 0)
+
+    def take_felt(self) -> list[Felt]:
+        """What was felt to its end since the last call, in that order."""
+        felt, self._felt = self._felt, []
+        return felt
 
     def level(self, now: float) -> bool:
         """Whether the motor runs at `now`."""
@@ -64,7 +81,9 @@ class FeedbackPlayer:
 
     def _advance(self, now: float) -> None:
         if self._playing is not None and now >= self._playing.ends_s:
+            self._felt.append(self._playing.what)
             self._playing = None
         if self._playing is None and self._waiting:
-            _, *edges_s = accumulate(self._waiting.pop(0).value, initial=now)
-            self._playing = _Playing(tuple(edges_s), edges_s[-1] + PAUSE_S)
+            what = self._waiting.pop(0)
+            _, *edges_s = accumulate(what.pattern.value, initial=now)
+            self._playing = _Playing(what, tuple(edges_s), edges_s[-1] + PAUSE_S)

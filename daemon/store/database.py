@@ -1,6 +1,6 @@
 """The SQLite file: opened so that what was committed survives a power cut (docs/decisions/0003-store.md).
 
-One connection, used by one thread. Says nothing about what is stored; see outbox.
+One connection, used by one thread. Says nothing about what is stored; see schema and outbox.
 """
 
 import logging
@@ -12,6 +12,9 @@ import apsw
 
 from bondmate.durable import sync_directory
 from bondmate.errors import StoreError
+from bondmate.records import CHAINED, Opened
+from bondmate.store.schema import MIGRATIONS
+from bondmate.store.troubles import store_error
 
 log = logging.getLogger(__name__)
 
@@ -19,43 +22,29 @@ DATABASE_FILE = "outbox.db"
 APPLICATION_ID = 0x424D4F58
 """`BMOX`: file(1) and a careful opener can tell whose file this is."""
 
-MIGRATIONS = (
-    """
-    CREATE TABLE record (
-        session   BLOB NOT NULL CHECK (length(session) = 6),
-        stream    INTEGER NOT NULL,
-        sequence  INTEGER NOT NULL,
-        kind      INTEGER NOT NULL,
-        data      BLOB NOT NULL,
-        digest    BLOB NOT NULL CHECK (length(digest) = 16),
-        made_at_ms      INTEGER,
-        made_at_source  INTEGER,
-        made_at_uncertainty_ms INTEGER,
-        stored_at_ms    INTEGER,
-        delivered_at_ms INTEGER,
-        receipt   BLOB,
-        position  INTEGER PRIMARY KEY AUTOINCREMENT,
-        UNIQUE (session, stream, sequence)
-    ) STRICT;
-    CREATE UNIQUE INDEX record_digest ON record (digest);
-    CREATE INDEX record_pending ON record (position) WHERE receipt IS NULL;
-    CREATE INDEX record_stream ON record (stream, position);
-    CREATE TABLE head (
-        stream    INTEGER PRIMARY KEY,
-        session   BLOB NOT NULL,
-        sequence  INTEGER NOT NULL,
-        digest    BLOB NOT NULL
-    ) STRICT;
-    """,
-)
-"""Each entry brings the schema from version i to i + 1; `user_version` says how many were applied."""
+LOG_HEADER_OCTETS = 32
+"""A log of that length holds nothing (sqlite.org/walformat.html)."""
+
+SETTINGS: dict[str, str | int] = {
+    "locking_mode": "exclusive",
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "secure_delete": 1,
+    "wal_autocheckpoint": 256,
+    "temp_store": 2,
+}
+"""PRAGMAs as they are set, and read back; synchronous 2 is FULL, and 1 loses what was committed.
+
+The log is moved into the file at a MiB, so that it fits the reserve; temporary tables stay in memory, for other
+directories may be full or closed.
+"""
 
 
-def open_database(directory: Path) -> apsw.Connection:
+def open_database(directory: Path) -> tuple[apsw.Connection, Opened]:
     """Open or make the database in `directory` and bring it to the newest version. Raises StoreError.
 
-    A file that is no database any more is set aside, never deleted, and a fresh one is made. Only what opening reads
-    is looked at: a check of the whole would take longer the older the device is.
+    A file that is no database any more is set aside, never deleted, and a fresh one is made, whose chains begin as
+    lost. Only what opening reads is looked at: a check of the whole would take longer the older the device is.
     """
     path = directory / DATABASE_FILE
     try:
@@ -63,64 +52,87 @@ def open_database(directory: Path) -> apsw.Connection:
     except (apsw.NotADBError, apsw.CorruptError) as error:
         damage = str(error)
     except (apsw.Error, OSError) as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from error
+        raise store_error(f"{path} cannot be opened", error) from error
     try:
         log.critical(
             "%s is damaged (%s): set aside as %s, going on with a fresh one", path, damage, set_aside(directory)
         )
         return _open(path)
     except (apsw.Error, OSError) as error:
-        raise StoreError(f"{path} cannot be opened afresh: {error}") from error
+        raise store_error(f"{path} cannot be opened afresh", error) from error
 
 
-def _open(path: Path) -> apsw.Connection:
-    # SQLite would make it readable for others; its companion files take the mode of this one
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = apsw.Connection(str(path))
-    try:
-        _configure(connection)
-        _migrate(connection)
-        # always: a start that was cut short may have made the file, and no more
-        sync_directory(path.parent)
-    except BaseException:
-        # or closing would write the log into a file that is damaged, or a newer daemon's: it stays as it was found
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.close()
-        raise
-    return connection
+def abandon(connection: apsw.Connection) -> None:
+    """Close it and leave the files as they are: closing would write the log into the file. apsw.Error."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()
 
 
 def set_aside(directory: Path) -> Path:
     """Rename the file and its companions to the first free name: somebody may still read what they hold. OSError."""
     path = directory / DATABASE_FILE
-    number = next(number for number in count(1) if not path.with_name(f"{path.name}.damaged-{number}").exists())
-    for suffix in ("-wal", "-shm", ""):
-        companion = path.with_name(path.name + suffix)
+    taken = {name.name.removesuffix("-wal") for name in directory.glob(f"{DATABASE_FILE}.damaged-*")}
+    aside = next(name for number in count(1) if (name := f"{DATABASE_FILE}.damaged-{number}") not in taken)
+    # the file first, and for certain: without its log it could pass for whole, an older state of it
+    for suffix in ("", "-wal"):
+        companion = path.with_name(DATABASE_FILE + suffix)
         if companion.exists():
-            companion.rename(path.with_name(f"{path.name}.damaged-{number}{suffix}"))
-    sync_directory(path.parent)
-    return path.with_name(f"{path.name}.damaged-{number}")
+            companion.rename(path.with_name(aside + suffix))
+            sync_directory(directory)
+    return path.with_name(aside)
+
+
+def _open(path: Path) -> tuple[apsw.Connection, Opened]:
+    if _size(path) == 0 and _size(path.with_name(path.name + "-wal")) > LOG_HEADER_OCTETS:
+        # SQLite would take the log for an earlier file's, and delete it with what was committed
+        raise apsw.CorruptError("its log is there, but the file is empty or gone")
+    # SQLite would make it readable for others; its companion files take the mode of this one
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = apsw.Connection(str(path))
+    try:
+        _configure(connection)
+        opened = _migrate(connection, any(path.parent.glob(f"{path.name}.damaged-*")))
+        # always: a start that was cut short may have made the file, and no more
+        sync_directory(path.parent)
+    except BaseException:
+        # a file that is damaged, or a newer daemon's, stays as it was found
+        abandon(connection)
+        raise
+    return connection, opened
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _configure(connection: apsw.Connection) -> None:
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    for name, value in SETTINGS.items():
+        connection.execute(f"PRAGMA {name} = {value}")
     # a build of SQLite or a file system may refuse without an error, so what was set is read back
-    mode = connection.execute("PRAGMA journal_mode").get
-    level = connection.execute("PRAGMA synchronous").get
-    if (mode, level) != ("wal", 2):
-        raise StoreError(f"{connection.filename} runs with journal_mode {mode}, synchronous {level}: not durable")
+    found = {name: connection.execute(f"PRAGMA {name}").get for name in SETTINGS}
+    if found != SETTINGS:
+        wrong = ", ".join(f"{name} {found[name]}" for name in SETTINGS if found[name] != SETTINGS[name])
+        raise StoreError(f"{connection.filename} runs with {wrong}: not as it was told, so not durable")
 
 
-def _migrate(connection: apsw.Connection) -> None:
+def _migrate(connection: apsw.Connection, follows_a_damaged_one: bool) -> Opened:
+    """Apply what is missing, all of it or nothing."""
     version = connection.execute("PRAGMA user_version").get
     if version > len(MIGRATIONS):
         raise StoreError(
             f"{connection.filename} has schema {version}, this daemon knows {len(MIGRATIONS)}: start the newer daemon"
         )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+    replaces = version == 0 and follows_a_damaged_one
+    if version < len(MIGRATIONS):
         with connection:
+            for script in MIGRATIONS[version:]:
+                connection.execute(script)
+            if replaces:
+                # with the tables, or a power cut here would make a device that never had an alert
+                connection.executemany("INSERT INTO head (stream) VALUES (?)", [(int(stream),) for stream in CHAINED])
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(script)
-            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    return Opened.REPLACED if replaces else Opened.AS_IT_WAS

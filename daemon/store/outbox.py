@@ -3,206 +3,298 @@
 Every call runs in the one thread that owns the connection; nothing here touches the event loop's time.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
-from bondmate.errors import StoreError
+from bondmate.errors import StoreError, StoreTrouble
 from bondmate.records import (
     ALERT_KINDS,
-    CHAINED,
-    ClockSource,
     DeviceId,
-    Head,
+    EarlierAlert,
+    Felt,
     History,
     Kind,
-    RecordId,
+    Moment,
+    Opened,
     SessionId,
     SignedRecord,
     StoredRecord,
     Stream,
-    UtcTime,
 )
-from bondmate.store.database import open_database, set_aside
+from bondmate.store import rows
+from bondmate.store.database import DATABASE_FILE, abandon, open_database, set_aside
+from bondmate.store.reserve import Reserve
+from bondmate.store.troubles import store_error
+from bondmate.store.worker import Worker
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_COLUMNS = (
-    "session, stream, sequence, kind, data, digest, made_at_ms, made_at_source, made_at_uncertainty_ms,"
-    " stored_at_ms, receipt IS NOT NULL, delivered_at_ms"
+ERASED_AT_ONCE = 100
+"""Records in one transaction of `upkeep`: an alert that comes then waits for no more than that."""
+
+LAST_PLACE = 2**63 - 1
+
+NEWEST_ALERT = (
+    f"SELECT position FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - constants
+    f" AND kind IN ({', '.join(str(int(kind)) for kind in sorted(ALERT_KINDS))}) ORDER BY position DESC LIMIT 1"
 )
+
+NEWEST_POSITION = (
+    f"SELECT position FROM record INDEXED BY record_stream WHERE stream = {int(Stream.POSITION)}"  # noqa: S608 - a constant
+    " AND position > ? ORDER BY position DESC LIMIT 1"
+)
+"""Behind a place."""
+
+CANCELLED = (
+    f"SELECT EXISTS (SELECT 1 FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - constants
+    f" AND position > ? AND kind = {int(Kind.CANCELLATION)})"
+)
+
+PENDING = (
+    f"SELECT {rows.COLUMNS} FROM record INDEXED BY record_pending"  # noqa: S608 - constants
+    " WHERE receipt IS NULL AND stream = ? AND position < ? ORDER BY position DESC"
+)
+
+WAITING = "SELECT stream, count(*) FROM record INDEXED BY record_pending WHERE receipt IS NULL GROUP BY stream"
+
+ERASABLE = (
+    "SELECT position FROM record INDEXED BY record_delivered WHERE receipt IS NOT NULL AND delivered_lifetime_s < ?1"  # noqa: S608 - constants
+    f" AND NOT (stream = {int(Stream.ALERT)} AND position >= ?2) AND position IS NOT ?3 LIMIT {ERASED_AT_ONCE}"
+)
+"""The newest alert, at ?2, stays with what is behind it in its stream; so does the newest position behind it, at ?3."""
 
 
 class SqliteOutbox:
-    """Implements ports.Outbox on a file in a directory."""
+    """Implements ports.Outbox on a file in a directory. What its methods promise stands there."""
 
     def __init__(self, directory: Path, device: DeviceId) -> None:
         self._directory = directory
+        self._path = directory / DATABASE_FILE
         self._device = device
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._worker = Worker()
+        self._reserve = Reserve(directory)
         self._connection: apsw.Connection | None = None
 
-    async def open(self) -> bool:
-        """See ports.Outbox. While it is not open, every other call raises StoreError."""
+    async def open(self) -> Opened:
+        """See ports.Outbox. The reserve of a full disk may be used."""
 
-        def run() -> bool:
+        def run() -> Opened:
             if self._connection is not None:
-                return False
-            self._connection = open_database(self._directory)
-            return True
+                return Opened.ALREADY
+            self._connection, opened = self._reserve.spend(lambda: open_database(self._directory))
+            return opened
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        return await self._worker.run(run)
 
     async def close(self) -> None:
-        """Close the file and end the thread."""
+        """Close the file and end the thread; for good. Raises nothing: what was committed is in the log."""
 
         def run() -> None:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            try:
+                if self._reserve.spent:
+                    # deleting the log would give its room to whoever filled the disk
+                    abandon(connection)
+                else:
+                    connection.close()
+            except (apsw.Error, OSError) as error:
+                log.warning("%s could not be closed: %s", self._path, error)
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, run)
-        self._thread.shutdown()
+        await self._worker.close(run)
 
     async def history(self) -> History:
         """See ports.Outbox."""
+        return await self._read(rows.history)
 
-        def run(connection: apsw.Connection) -> History:
-            rows: list[Any] = connection.execute("SELECT stream, session, sequence, digest FROM head").fetchall()
-            return History({Stream(row[0]): Head(SessionId(row[1]), row[2], row[3]) for row in rows})
-
-        return await self._run(run)
-
-    async def add(self, record: SignedRecord, stored_at_ms: int | None) -> None:
+    async def clock(self) -> Moment | None:
         """See ports.Outbox."""
-        identity, made = record.id, record.made_at
-        values = (
-            identity.session.octets,
-            int(identity.stream),
-            identity.sequence,
-            int(record.kind),
-            record.data,
-            record.digest,
-            made and made.unix_ms,
-            made and int(made.source),
-            made and made.uncertainty_ms,
-            stored_at_ms,
-        )
+        return await self._read(rows.clock)
+
+    async def add(self, record: SignedRecord, moment: Moment) -> None:
+        """See ports.Outbox. Where the reserve was spent, other streams fill it first, or are refused (FULL)."""
+        alert = record.id.stream is Stream.ALERT
+
+        def run(connection: apsw.Connection) -> None:
+            if not alert and self._reserve.spent:
+                self._reserve.fill()
+            if rows.insert(connection, record, moment):
+                rows.advance_head(connection, record)
+
+        await self._write(run, moment, spends=alert)
+
+    async def restore(self, records: Sequence[SignedRecord], history: History, moment: Moment) -> None:
+        """See ports.Outbox. The reserve of a full disk may be used: without this, no alert could be stored."""
+
+        def run(connection: apsw.Connection) -> None:
+            for record in records:
+                rows.insert(connection, record, moment)
+            rows.set_heads(connection, history)
+
+        await self._write(run, moment, spends=True)
+
+    async def shift(self, session: SessionId, since_s: float, by_s: float) -> None:
+        """See ports.Outbox. By indexes, for the file may be large and the card cold."""
 
         def run(connection: apsw.Connection) -> None:
             connection.execute(
-                "INSERT INTO record (session, stream, sequence, kind, data, digest,"
-                " made_at_ms, made_at_source, made_at_uncertainty_ms, stored_at_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO NOTHING",
-                values,
+                "UPDATE record SET stored_lifetime_s = stored_lifetime_s + ?"
+                " WHERE session = ? AND stored_lifetime_s > ?",
+                (by_s, session.octets, since_s),
             )
-            # a record that was there already is no head any more, if others came behind it
-            if identity.stream in CHAINED and connection.changes():
-                connection.execute(
-                    "INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)",
-                    (int(identity.stream), identity.session.octets, identity.sequence, record.digest),
-                )
-
-        await self._write(run)
-
-    async def mark_delivered(self, digest: bytes, receipt: bytes, delivered_at_ms: int | None) -> None:
-        """See ports.Outbox."""
-
-        def run(connection: apsw.Connection) -> None:
             connection.execute(
-                "UPDATE record SET receipt = ?, delivered_at_ms = ? WHERE digest = ? AND receipt IS NULL",
-                (receipt, delivered_at_ms, digest),
+                "UPDATE record INDEXED BY record_delivered SET delivered_lifetime_s = delivered_lifetime_s + ?"
+                " WHERE receipt IS NOT NULL AND delivered_lifetime_s > ?",
+                (by_s, since_s),
             )
 
         await self._write(run)
 
-    async def pending(self) -> list[StoredRecord]:
-        """See ports.Outbox."""
+    async def mark_delivered(self, digest: bytes, receipt: bytes, moment: Moment) -> None:
+        """See ports.Outbox. Does not use the reserve: at worst the record is sent again, and taken once."""
 
-        def run(connection: apsw.Connection) -> list[StoredRecord]:
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM record WHERE receipt IS NULL ORDER BY position")  # noqa: S608 - a constant
-            return list(self._readable(rows))
-
-        return await self._run(run)
-
-    async def latest_alert(self) -> list[StoredRecord]:
-        """See ports.Outbox."""
-        kinds = ", ".join(str(int(kind)) for kind in sorted(ALERT_KINDS))
-
-        def run(connection: apsw.Connection) -> list[StoredRecord]:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM record WHERE stream IN ({int(Stream.ALERT)}, {int(Stream.POSITION)})"  # noqa: S608 - constants
-                " AND position >="
-                f" (SELECT max(position) FROM record WHERE stream = {int(Stream.ALERT)} AND kind IN ({kinds}))"
-                " ORDER BY position"
+        def run(connection: apsw.Connection) -> None:
+            connection.execute(
+                "UPDATE record SET receipt = ?, delivered_lifetime_s = ?, delivered_at_ms = ?"
+                " WHERE digest = ? AND receipt IS NULL",
+                (receipt, moment.lifetime_s, moment.utc_ms, digest),
             )
-            found = list(self._readable(rows))
-            return found if found and found[0].record.kind in ALERT_KINDS else []
 
-        return await self._run(run)
+        await self._write(run, moment)
 
-    async def _write(self, run: Callable[[apsw.Connection], None]) -> None:
-        def transaction(connection: apsw.Connection) -> None:
+    async def mark_felt(self, digest: bytes, felt: Felt) -> None:
+        """See ports.Outbox. What was felt once stays felt."""
+
+        def run(connection: apsw.Connection) -> None:
+            connection.execute("UPDATE record SET felt = max(felt, ?) WHERE digest = ?", (int(felt), digest))
+
+        await self._write(run)
+
+    async def thin(self, gap: SignedRecord, digests: Sequence[bytes], moment: Moment) -> None:
+        """See ports.Outbox. Never forgets a record of a chained stream, whoever names it."""
+
+        def run(connection: apsw.Connection) -> None:
+            if rows.insert(connection, gap, moment):
+                rows.advance_head(connection, gap)
+            connection.executemany(
+                "DELETE FROM record WHERE digest = ? AND receipt IS NULL"  # noqa: S608 - a constant
+                f" AND stream NOT IN ({rows.CHAINED_STREAMS})",
+                [(digest,) for digest in digests],
+            )
+
+        await self._write(run, moment)
+
+    async def waiting(self) -> Mapping[Stream, int]:
+        """See ports.Outbox: for every stream. Counts also those that this daemon cannot read."""
+
+        def run(connection: apsw.Connection) -> Mapping[Stream, int]:
+            found: dict[Any, Any] = dict(connection.execute(WAITING))
+            return {stream: found.get(int(stream), 0) for stream in Stream}
+
+        return await self._read(run)
+
+    async def pending(self, stream: Stream, limit: int, before: int | None = None) -> list[StoredRecord]:
+        """See ports.Outbox. Fewer than `limit` only at the end."""
+
+        def run(connection: apsw.Connection) -> list[StoredRecord]:
+            place = LAST_PLACE if before is None else before
+            with closing(connection.execute(PENDING, (int(stream), place))) as found:
+                return list(islice(rows.readable(self._device, found), limit))
+
+        return await self._read(run)
+
+    async def latest_alert(self) -> EarlierAlert | None:
+        """See ports.Outbox."""
+
+        def run(connection: apsw.Connection) -> EarlierAlert | None:
+            place = connection.execute(NEWEST_ALERT).get
+            found = connection.execute(f"SELECT {rows.COLUMNS} FROM record WHERE position = ?", (place,)).fetchall()  # noqa: S608 - a constant
+            for alert in rows.readable(self._device, found):
+                cancelled = bool(connection.execute(CANCELLED, (place,)).get)
+                located = connection.execute(NEWEST_POSITION, (place,)).get is not None
+                return EarlierAlert(alert, cancelled, located)
+            return None
+
+        return await self._read(run)
+
+    async def upkeep(self, moment: Moment, keep_delivered_s: float) -> None:
+        """See ports.Outbox. In many small steps: what else is to be done goes between them.
+
+        Also what an erased record held is overwritten in the file, and the log that held it cut to nothing. Raises
+        StoreError also when all else is done, but the disk has no room for the reserve (FULL).
+        """
+
+        def erase(connection: apsw.Connection) -> int:
+            alert = connection.execute(NEWEST_ALERT).get or LAST_PLACE
+            position = connection.execute(NEWEST_POSITION, (alert,)).get
+            older_s = moment.lifetime_s - keep_delivered_s
+            connection.execute(f"DELETE FROM record WHERE position IN ({ERASABLE})", (older_s, alert, position))  # noqa: S608 - a constant
+            return connection.changes()
+
+        def empty_the_log(connection: apsw.Connection) -> None:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+        while await self._write(erase, moment) == ERASED_AT_ONCE:
+            pass
+        await self._read(empty_the_log)
+        await self._worker.run(self._reserve.fill)
+
+    async def _read(self, run: Callable[[apsw.Connection], T]) -> T:
+        return await self._worker.run(lambda: self._guarded(run))
+
+    async def _write(
+        self, run: Callable[[apsw.Connection], T], moment: Moment | None = None, *, spends: bool = False
+    ) -> T:
+        def transaction(connection: apsw.Connection) -> T:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                run(connection)
+                result = run(connection)
+                if moment is not None:
+                    rows.keep_clock(connection, moment)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            return result
 
-        await self._run(transaction)
+        def call() -> T:
+            return self._guarded(transaction)
 
-    async def _run(self, run: Callable[[apsw.Connection], T]) -> T:
-        def guarded() -> T:
-            if self._connection is None:
-                raise StoreError("the outbox is not open")
-            try:
-                return run(self._connection)
-            except (apsw.NotADBError, apsw.CorruptError) as error:
-                raise StoreError(f"the outbox is damaged ({error}): {self._give_up(self._connection)}") from error
-            except (apsw.Error, OSError, ValueError) as error:
-                raise StoreError(f"the outbox failed: {error}") from error
+        return await self._worker.run((lambda: self._reserve.spend(call)) if spends else call)
 
+    def _guarded(self, run: Callable[[apsw.Connection], T]) -> T:
+        connection = self._connection
+        if connection is None:
+            raise StoreError("the outbox is not open")
         try:
-            done = asyncio.get_running_loop().run_in_executor(self._thread, guarded)
-        except RuntimeError as error:
-            raise StoreError("the outbox is closed") from error
-        return await done
+            return run(connection)
+        except (apsw.Error, OSError) as error:
+            failure = store_error(f"{self._path} failed", error, connection.system_errno)
+            if failure.trouble is StoreTrouble.DAMAGED:
+                failure = StoreError(f"{self._path} is damaged ({error}): {self._give_up(connection)}", failure.trouble)
+            elif connection.in_transaction:
+                # it could not even be rolled back, so all that follows would fail too: the next `open` begins afresh
+                self._connection = None
+                abandon(connection)
+            raise failure from error
 
     def _give_up(self, connection: apsw.Connection) -> str:
         """Set the damaged file aside, so that the next `open` makes a fresh one; says what was done."""
         self._connection = None
         try:
-            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            connection.close()
+            abandon(connection)
             text = f"set aside as {set_aside(self._directory)}"
         except (apsw.Error, OSError) as error:
             text = f"and cannot be set aside: {error}"
-        log.critical("the outbox is damaged: %s", text)
+        log.critical("%s is damaged: %s", self._path, text)
         return text
-
-    def _readable(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredRecord]:
-        """Without the rows that a newer daemon wrote and this one does not know: they must not stop the others."""
-        for row in rows:
-            try:
-                yield self._stored(row)
-            except ValueError as error:
-                log.warning("a record stays in the outbox, for this daemon cannot read it (%s): start the newer", error)
-
-    def _stored(self, row: tuple[Any, ...]) -> StoredRecord:
-        session, stream, sequence, kind, data, digest, made_ms, source, uncertainty_ms, *fate = row
-        made_at = None if made_ms is None else UtcTime(made_ms, ClockSource(source), uncertainty_ms)
-        identity = RecordId(self._device, SessionId(session), Stream(stream), sequence)
-        stored_ms, delivered, delivered_ms = fate
-        return StoredRecord(
-            SignedRecord(identity, Kind(kind), data, digest, made_at), stored_ms, bool(delivered), delivered_ms
-        )

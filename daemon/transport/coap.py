@@ -6,6 +6,7 @@ It carries; it decides nothing. Deadlines, retries and order are the delivery co
 import asyncio
 import itertools
 import logging
+import math
 import socket as sockets
 from collections.abc import Callable
 from time import monotonic
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 UNAUTHORIZED_LIMIT = 3
 """So many plain 4.01 in a row, from whomever, and the start counter moves ahead."""
+RENEW_S = 60.0
+"""But no sooner again than this: whoever answers everything with 4.01 would drive it round and round."""
 
 MAX_RECEIPT_OCTETS = 1024
 
@@ -94,6 +97,7 @@ class CoapBearer:
         self._tried = 0
         self._renew = renew
         self._unauthorized = 0
+        self._renewed_s = -math.inf
         self._site = resource.Site()
         self._idle: list[_Socket] = []
         self._busy: set[_Socket] = set()
@@ -158,7 +162,8 @@ class CoapBearer:
     async def _refused(self) -> None:
         """After a restored card our counter is behind what the gateway saw: then go on in a session that is ahead."""
         self._unauthorized += 1
-        if self._unauthorized % UNAUTHORIZED_LIMIT == 0:
+        if self._unauthorized >= UNAUTHORIZED_LIMIT and monotonic() - self._renewed_s >= RENEW_S:
+            self._renewed_s = monotonic()
             self.session = self._renew()
             self._security = SessionContext(self._keys, self.session)
             log.warning("refused %d times in a row: going on over ip in session %s", self._unauthorized, self.session)

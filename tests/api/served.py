@@ -3,21 +3,24 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bondmate import device as device_module
 from bondmate.api.server import SOCKET_FILE, serve
-from bondmate.core.delivery import Delivery, DeliveryPolicy
+from bondmate.core.delivery import Delivery, DeliveryPolicy, Waiting
 from bondmate.cose import KeySigner
 from bondmate.device import Device, Parts
 from bondmate.errors import LinkError
+from bondmate.faults import Faults
 from bondmate.recorder import Recorder
-from bondmate.records import DeviceId, Fix, History, SessionId, SignedRecord
+from bondmate.records import DeviceId, Fix, History, Moment, SessionId, SignedRecord
 from bondmate.store.outbox import SqliteOutbox
 from bondmate_sim.gateway import receipts
 from tests.eventually import eventually, running
@@ -73,27 +76,39 @@ class Air:
 class Served:
     """What a test has in its hands."""
 
-    def __init__(self, device: Device, sky: Sky, air: Air, socket: Path) -> None:
+    def __init__(self, device: Device, outbox: SqliteOutbox, sky: Sky, air: Air, socket: Path) -> None:
         self.device = device
+        self.outbox = outbox
         self.sky = sky
         self.air = air
         self.socket = socket
-        self.faults = device.parts.faults
         self._client = ThreadPoolExecutor(max_workers=1)
 
     async def as_client(self, use: Callable[[], T]) -> T:
         """Do what a client in another process would do, beside the running device."""
         return await asyncio.get_running_loop().run_in_executor(self._client, use)
 
-    async def settled(self, count: int) -> None:
-        """Wait until so many records wait in the queue, each stored and tried once."""
+    async def tried(self, count: int) -> list[Waiting]:
+        """Wait until so many records wait in the queue, each tried once."""
         delivery = self.device.parts.delivery
 
-        def tried() -> bool:
-            rows = delivery.snapshot(asyncio.get_running_loop().time())
-            return len(rows) == count and all(row.stored and row.attempts > 0 and not row.in_flight for row in rows)
+        def rows() -> list[Waiting]:
+            return delivery.snapshot(asyncio.get_running_loop().time())
 
-        await eventually(tried, "every record to be tried")
+        def are_tried() -> bool:
+            return len(rows()) == count and all(row.attempts > 0 and not row.in_flight for row in rows())
+
+        await eventually(are_tried, "every record to be tried")
+        return rows()
+
+    async def settled(self, count: int) -> None:
+        """Wait until so many records wait in the queue, each tried once; each of them is stored."""
+        assert all(row.stored for row in await self.tried(count))
+
+    def fail(self, code: str, text: str, next_step: str, since_ms: int | None) -> None:
+        """Let this be the fault that is shown, whatever the device has to say of its parts."""
+        self.device.parts.faults = Faults()
+        self.device.parts.faults.report(code, text, next_step, since_ms)
 
     def receive(self, record: SignedRecord) -> None:
         """Let the gateway's receipt for a record come."""
@@ -111,10 +126,18 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def served(directory: Path, *, utc_ms: int | None = UTC_MS, stalls: bool = False) -> AsyncIterator[Served]:
-    """A device that is armed, and its API, for as long as the block lasts; `utc_ms` is what its clock always says."""
+async def served(
+    directory: Path, *, utc_ms: int | None = UTC_MS, stalls: bool = False, left: Sequence[SignedRecord] = ()
+) -> AsyncIterator[Served]:
+    """A device that is armed, and its API, for as long as the block lasts.
+
+    `utc_ms` is what its clock always says; `left` is what an earlier session left in the outbox. It looks at its parts
+    once, at the beginning, so that no fault comes or goes by itself.
+    """
     outbox = SqliteOutbox(directory, DEVICE)
     await outbox.open()
+    for record in left:
+        await outbox.add(record, Moment(0.0, utc_ms))
     sky, air = Sky(), Air(stalls=stalls)
     device = Device(
         Parts(
@@ -133,17 +156,19 @@ async def served(directory: Path, *, utc_ms: int | None = UTC_MS, stalls: bool =
             gateway_keys={KEY_ID: GATEWAY_KEY.public_key()},
             hold_s=1.0,
             store_deadline_s=5.0,
+            keep_delivered_s=72 * 3600,
             system_utc_ms=None if utc_ms is None else lambda: utc_ms,
         )
     )
     armed = asyncio.Event()
-    made = Served(device, sky, air, directory / SOCKET_FILE)
+    made = Served(device, outbox, sky, air, directory / SOCKET_FILE)
     try:
-        async with running(device.run(armed.set)), running(serve(device, directory)):
-            await armed.wait()
-            await eventually(made.socket.exists, "the socket")
-            await asyncio.sleep(0)
-            yield made
+        with mock.patch.object(device_module, "OBSERVE_S", 3600.0):
+            async with running(device.run(armed.set)), running(serve(device, directory)):
+                await armed.wait()
+                await eventually(made.socket.exists, "the socket")
+                await asyncio.sleep(0)
+                yield made
     finally:
         made.close()
         await outbox.close()

@@ -12,14 +12,19 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bondmate import __version__
 from bondmate.api.server import MAX_BODY_OCTETS, serve
+from bondmate.backlog import WINDOW
+from bondmate.cose import KeySigner
 from bondmate.device import Device
-from bondmate.records import Fix, Stream, Suspicion
+from bondmate.recorder import Recorder
+from bondmate.records import Fix, History, Kind, SessionId, Stream, Suspicion
 from tests.api.served import DEVICE, SESSION, UTC_MS, UTC_TEXT, Served, served
 from tests.eventually import eventually
 
+EARLIER = SessionId(bytes.fromhex("0011cafe0011"))
 # What others build on: a member more is free, one less is not
 STATUS_KEYS = {
     "device", "version", "uptime_s", "state", "duty", "exercise", "alert", "fix", "queue", "bearers", "battery",
@@ -119,7 +124,7 @@ def test_the_status_of_a_device_that_knows_all(run: Path) -> None:
                 suspect=(Suspicion.FROZEN,),
             )
             there.air.why_not, there.air.last_success_s = None, now - 3.2
-            there.faults.report("gnss", "no NMEA sentence", "check the cable", 0)
+            there.fail("gnss-driver", "no NMEA sentence", "check the cable", 0)
             answer = await status(there)
             fix = answer["fix"]
             assert set(fix) == FIX_KEYS
@@ -142,10 +147,11 @@ def test_the_status_of_a_device_that_knows_all(run: Path) -> None:
             assert bearer["up"] is True
             assert 3.2 <= bearer["last_success_s"] < 60
             assert answer["clock"]["source"] == "system"
-            assert {"code": "gnss", "since": "1970-01-01T00:00:00.000Z", "text": "no NMEA sentence"}.items() <= answer[
-                "faults"
-            ][0].items()
-            assert set(answer["faults"][0]) == {"code", "since", "text", "next"}
+            [fault] = answer["faults"]
+            since = "1970-01-01T00:00:00.000Z"
+            assert fault == {
+                "code": "gnss-driver", "since": since, "text": "no NMEA sentence", "next": "check the cable",
+            }  # fmt: skip
             assert answer["state"] == "armed", "a receiver that is silent does not stop an alert"
 
     asyncio.run(main())
@@ -153,13 +159,18 @@ def test_the_status_of_a_device_that_knows_all(run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "state", "store"),
-    [("store", "degraded", False), ("configuration", "degraded", True), ("gnss-driver", "armed", True)],
+    [
+        ("store", "degraded", False),
+        ("reserve", "degraded", True),
+        ("configuration", "degraded", True),
+        ("gnss-driver", "armed", True),
+    ],
 )
 def test_a_fault_on_the_way_of_an_alert_is_degraded(code: str, state: str, store: bool, run: Path) -> None:
     async def main() -> None:
         async with served(run) as there:
             await there.settled(1)
-            there.faults.report(code, "it fails", "replace it", None)
+            there.fail(code, "it fails", "replace it", None)
             answer = await status(there)
             assert answer["state"] == state
             assert answer["store"] == {"ok": store}
@@ -175,7 +186,7 @@ def test_degraded_is_told_although_an_alert_is_open(run: Path) -> None:
             await asked(there, "POST", "/alert")
             await there.settled(2)
             assert (await status(there))["state"] == "alert"
-            there.faults.report("configuration", "it fails", "replace it", None)
+            there.fail("configuration", "it fails", "replace it", None)
             answer = await status(there)
             assert (answer["state"], answer["alert"]["state"]) == ("degraded", "stored")
 
@@ -305,6 +316,43 @@ def test_the_queue_says_what_is_in_flight(run: Path) -> None:
             await eventually(lambda: there.air.tried, "the first attempt")
             _, [row] = await asked(there, "GET", "/queue")
             assert (row["state"], row["next_try_s"]) == ("in_flight", None)
+
+    asyncio.run(main())
+
+
+def test_without_a_store_an_alert_is_in_memory_and_the_device_says_so(run: Path) -> None:
+    async def main() -> None:
+        async with served(run) as there:
+            await there.settled(1)
+            await there.outbox.close()
+            await asked(there, "POST", "/alert")
+            await there.tried(2)
+            _, [alert, opening] = await asked(there, "GET", "/queue")
+            assert (alert["kind"], alert["state"], alert["stored_at"]) == ("panic", "in_memory", None)
+            assert alert["attempts"] == 1, "it is sent all the same"
+            assert (opening["state"], opening["stored_at"]) == ("stored", UTC_TEXT)
+            answer = await status(there)
+            assert (answer["state"], answer["store"], answer["alert"]["state"]) == ("degraded", {"ok": False}, "raised")
+            assert answer["queue"]["alert"] == 1
+
+    asyncio.run(main())
+
+
+def test_the_status_counts_what_waits_in_the_store_alone_too(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WINDOW, Stream.ALERT, 4)
+    before = Recorder(DEVICE, EARLIER, KeySigner(ec.generate_private_key(ec.SECP256R1())), History({}), 0.0)
+    left = [before.make(Kind.PANIC, float(number), None) for number in range(20)]
+
+    async def main() -> None:
+        async with served(run, left=left) as there:
+            assert (await status(there))["queue"]["alert"] == 20
+            _, rows = await asked(there, "GET", "/queue")
+            listed = {row["record"] for row in rows if row["kind"] == "panic"}
+            assert listed == {str(record.id) for record in left[-4:]}, "the newest are in memory"
+            assert rows[-1]["record"] is None, "one row for all others"
+            assert (rows[-1]["stream"], rows[-1]["count"], rows[-1]["state"]) == ("alert", 16, "stored")
+            there.receive(left[-1])
+            assert (await status(there))["queue"]["alert"] == 19
 
     asyncio.run(main())
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bondmate.cose import KeySigner
 from bondmate.credentials import ChannelKeys
 from bondmate.recorder import Recorder
-from bondmate.records import DeviceId, History, Kind, SessionId
+from bondmate.records import DeviceId, History, Kind, Moment, SessionId
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.transport.carrier import Endpoint
 from bondmate.transport.oscore import SessionContext
@@ -22,6 +22,7 @@ from bondmate_sim.world import Settings, World
 from tests.perf.table import Row
 
 HOLD_S = 0.1
+NOW = Moment(0.0, None)
 
 
 def measure(rounds: int) -> list[Row]:
@@ -72,7 +73,7 @@ async def _signatures_and_commits(directory: Path, rounds: int) -> list[float]:
     samples = []
     for _ in range(rounds):
         start = time.perf_counter()
-        await outbox.add(recorder.make(Kind.PANIC, 1.0, None), None)
+        await outbox.add(recorder.make(Kind.PANIC, 1.0, None), NOW)
         samples.append((time.perf_counter() - start) * 1000)
     await outbox.close()
     return samples
@@ -85,7 +86,7 @@ async def _commits(directory: Path, rounds: int) -> list[float]:
     samples = []
     for record in records:
         start = time.perf_counter()
-        await outbox.add(record, None)
+        await outbox.add(record, NOW)
         samples.append((time.perf_counter() - start) * 1000)
     await outbox.close()
     return samples

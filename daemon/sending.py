@@ -1,0 +1,63 @@
+"""Carries out what the delivery core decides: one task for each attempt, over whatever bearer it names.
+
+Supervises the bearers: whatever one of them trips over, the others and the button go on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from bondmate import wire
+from bondmate.core.delivery import Delivery, Transmit
+from bondmate.errors import LinkError, RemoteError
+from bondmate.ports import Bearer
+
+log = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends records. All methods run in the event loop; times are the loop's."""
+
+    def __init__(
+        self,
+        bearers: Sequence[Bearer],
+        delivery: Delivery,
+        take_receipt: Callable[[bytes], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """`take_receipt` raises RemoteError for a receipt that does not verify; `wake` says that the core has news."""
+        self._bearers = {bearer.name: bearer for bearer in bearers}
+        self._delivery = delivery
+        self._take_receipt = take_receipt
+        self._wake = wake
+        self._now = asyncio.get_running_loop().time
+
+    def step(self, group: asyncio.TaskGroup, now: float) -> float | None:
+        """Begin what is due, each in a task of `group`; when there is something to do next."""
+        for order in self._delivery.poll(now):
+            group.create_task(self._transmit(order))
+        return self._delivery.next_due()
+
+    async def _transmit(self, order: Transmit) -> None:
+        record, bearer = order.record, self._bearers[order.bearer]
+        session, was_down = bearer.session, bearer.why_not is not None
+        beside = None if record.id.session == session else record.id.session
+        try:
+            async with asyncio.timeout_at(order.deadline_s):
+                answer = await bearer.send(wire.encode_submission(record.data, beside=beside))
+            self._take_receipt(answer)
+            why = "the gateway's receipt did not name this record"
+        except TimeoutError:
+            why = f"no authenticated answer over {order.bearer}"
+        except (LinkError, RemoteError) as error:
+            why = f"{order.bearer}: {error}"
+        except Exception as error:
+            log.exception("the bearer %s failed", order.bearer)
+            why = f"{order.bearer} failed: {error}"
+        if self._delivery.find(record.digest) is not None:
+            log.info("%s not delivered yet: %s", record.id, why, extra={"RECORD": str(record.id)})
+        now = self._now()
+        self._delivery.failed(order, why, now)
+        if bearer.session != session or (was_down and bearer.why_not is None):
+            self._delivery.reachable(now)
+        self._wake()

@@ -1,0 +1,61 @@
+"""The tables of the outbox, version by version. Says nothing of what is done with them; see database and rows."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE record (
+        session   BLOB NOT NULL CHECK (length(session) = 6),
+        stream    INTEGER NOT NULL,
+        sequence  INTEGER NOT NULL,
+        kind      INTEGER NOT NULL,
+        data      BLOB NOT NULL,
+        digest    BLOB NOT NULL CHECK (length(digest) = 16),
+        made_at_ms      INTEGER,
+        made_at_source  INTEGER,
+        made_at_uncertainty_ms INTEGER,
+        stored_at_ms    INTEGER,
+        delivered_at_ms INTEGER,
+        receipt   BLOB,
+        position  INTEGER PRIMARY KEY AUTOINCREMENT,
+        UNIQUE (session, stream, sequence)
+    ) STRICT;
+    CREATE UNIQUE INDEX record_digest ON record (digest);
+    CREATE INDEX record_pending ON record (position) WHERE receipt IS NULL;
+    CREATE INDEX record_stream ON record (stream, position);
+    CREATE TABLE head (
+        stream    INTEGER PRIMARY KEY,
+        session   BLOB NOT NULL,
+        sequence  INTEGER NOT NULL,
+        digest    BLOB NOT NULL
+    ) STRICT;
+    """,
+    # ages count from a lifetime of 0 for what is there, and the palm has felt what it says: an update shakes nobody
+    """
+    ALTER TABLE record ADD COLUMN stored_lifetime_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE record ADD COLUMN delivered_lifetime_s REAL;
+    ALTER TABLE record ADD COLUMN felt INTEGER NOT NULL DEFAULT 0;
+    UPDATE record SET delivered_lifetime_s = 0 WHERE receipt IS NOT NULL;
+    UPDATE record SET felt = iif(receipt IS NULL, 1, 2) WHERE stream = 0;
+    DROP INDEX record_pending;
+    CREATE INDEX record_pending ON record (stream, position) WHERE receipt IS NULL;
+    CREATE INDEX record_delivered ON record (delivered_lifetime_s) WHERE receipt IS NOT NULL;
+    ALTER TABLE head RENAME TO head_1;
+    CREATE TABLE head (
+        stream    INTEGER PRIMARY KEY,
+        session   BLOB,
+        sequence  INTEGER,
+        digest    BLOB,
+        CHECK ((session IS NULL) = (sequence IS NULL) AND (session IS NULL) = (digest IS NULL))
+    ) STRICT;
+    INSERT INTO head SELECT stream, session, sequence, digest FROM head_1;
+    DROP TABLE head_1;
+    CREATE TABLE clock (
+        id         INTEGER PRIMARY KEY CHECK (id = 0),
+        lifetime_s REAL NOT NULL,
+        utc_ms     INTEGER
+    ) STRICT;
+    """,
+)
+"""Each entry brings the schema from version i to i + 1; `user_version` says how many were applied.
+
+A head of NULLs is one that was lost; a stream that never had a record has no row.
+"""

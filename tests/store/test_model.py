@@ -1,0 +1,280 @@
+"""The outbox against a plain Python model of it, through any sequence of calls and restarts."""
+
+import asyncio
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from bondmate.records import (
+    CHAINED,
+    EarlierAlert,
+    Felt,
+    Head,
+    History,
+    Kind,
+    Moment,
+    Opened,
+    SessionId,
+    SignedRecord,
+    StoredRecord,
+    Stream,
+)
+from bondmate.store import outbox as outbox_module
+from bondmate.store import rows
+from bondmate.store.outbox import SqliteOutbox
+from tests.store.samples import DEVICE, FIRST, SECOND, record
+
+MEMORY = Path("/dev/shm")
+"""Where syncing costs nothing: what it is good for is not the subject here."""
+
+RECORDS = [
+    record(kind, number, session)
+    for session in (FIRST, SECOND)
+    for kind, numbers in (
+        (Kind.PANIC, (1, 3, 4)),
+        (Kind.CANCELLATION, (2, 5)),
+        (Kind.OPENING, (1,)),
+        (Kind.GAP, (2, 3)),
+        (Kind.POSITION, (1, 2, 3, 4)),
+        (Kind.HEALTH, (1, 2)),
+    )
+    for number in numbers
+]
+GAPS = [one for one in RECORDS if one.kind is Kind.GAP]
+HEADS = [None, *(Head(one.id.session, one.id.sequence, one.digest) for one in RECORDS[:3])]
+
+some_record = st.sampled_from(RECORDS)
+some_records = st.lists(some_record, max_size=12, unique=True)
+some_moment = st.builds(Moment, st.integers(0, 60).map(float), st.none() | st.integers(0, 60))
+
+
+@dataclass
+class Row:
+    stored: StoredRecord
+    receipt: bytes | None = None
+
+
+class Model:
+    """What ports.Outbox says, in a list."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.heads: dict[Stream, Head | None] = {}
+        self.clock: Moment | None = None
+        self.places = 0
+
+    def wrote(self, moment: Moment) -> None:
+        before = self.clock or moment
+        lifetime_s, utc_ms = max(before.lifetime_s, moment.lifetime_s), moment.utc_ms
+        if utc_ms is None and before.utc_ms is not None:
+            utc_ms = before.utc_ms + int(lifetime_s - before.lifetime_s) * 1000
+        self.clock = Moment(lifetime_s, utc_ms)
+
+    def insert(self, one: SignedRecord, moment: Moment, *, is_head: bool) -> None:
+        self.places += 1  # one that is there already uses one up
+        if any(row.stored.record == one for row in self.rows):
+            return
+        self.rows.append(Row(StoredRecord(one, self.places, moment, None, Felt.NOTHING)))
+        head = self.heads.get(one.id.stream)
+        newer = head is None or head.session != one.id.session or head.sequence < one.id.sequence
+        if is_head and one.id.stream in CHAINED and newer:
+            self.heads[one.id.stream] = Head(one.id.session, one.id.sequence, one.digest)
+
+    @property
+    def newest_alert(self) -> StoredRecord | None:
+        alerts = [row.stored for row in self.rows if row.stored.record.kind is Kind.PANIC]
+        return max(alerts, key=lambda stored: stored.place, default=None)
+
+    def behind(self, stored: StoredRecord, kind: Kind) -> list[int]:
+        places = [row.stored.place for row in self.rows if row.stored.record.kind is kind]
+        return sorted(place for place in places if place > stored.place)
+
+    def pending(self) -> list[StoredRecord]:
+        return [row.stored for row in self.rows if row.receipt is None]
+
+    def erase(self, older_s: float) -> None:
+        newest = self.newest_alert
+        newest_position = self.behind(newest, Kind.POSITION)[-1:] if newest else []
+
+        def stays(row: Row) -> bool:
+            stored = row.stored
+            if stored.delivered is None or stored.delivered.lifetime_s >= older_s:
+                return True
+            if newest is not None and stored.record.id.stream is Stream.ALERT and stored.place >= newest.place:
+                return True
+            return stored.place in newest_position
+
+        self.rows = [row for row in self.rows if stays(row)]
+
+
+class Comparison(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = tempfile.TemporaryDirectory(prefix="bms-", dir=MEMORY if MEMORY.is_dir() else None)
+        self.loop = asyncio.new_event_loop()
+        self.model = Model()
+
+    def do(self, call: Any) -> Any:
+        return self.loop.run_until_complete(call)
+
+    @initialize()
+    def start(self) -> None:
+        self.outbox = SqliteOutbox(Path(self.directory.name), DEVICE)
+        assert self.do(self.outbox.open()) is Opened.AS_IT_WAS
+
+    @rule()
+    def restart(self) -> None:
+        self.do(self.outbox.close())
+        self.start()
+
+    @rule(one=some_record, moment=some_moment)
+    def add(self, one: SignedRecord, moment: Moment) -> None:
+        self.do(self.outbox.add(one, moment))
+        self.model.insert(one, moment, is_head=True)
+        self.model.wrote(moment)
+
+    @rule(
+        records=some_records,
+        heads=st.dictionaries(st.sampled_from(CHAINED), st.sampled_from(HEADS)),
+        moment=some_moment,
+    )
+    def restore(self, records: list[SignedRecord], heads: dict[Stream, Head | None], moment: Moment) -> None:
+        self.do(self.outbox.restore(records, History(heads), moment))
+        for one in records:
+            self.model.insert(one, moment, is_head=False)
+        for stream, head in heads.items():
+            if head is not None or stream not in self.model.heads:
+                self.model.heads[stream] = head
+        self.model.wrote(moment)
+
+    @rule(session=st.sampled_from([FIRST, SECOND]), since_s=st.integers(0, 60), by_s=st.integers(1, 20))
+    def shift(self, session: SessionId, since_s: int, by_s: int) -> None:
+        def shifted(moment: Moment) -> Moment:
+            return replace(moment, lifetime_s=moment.lifetime_s + (by_s if moment.lifetime_s > since_s else 0))
+
+        self.do(self.outbox.shift(session, float(since_s), float(by_s)))
+        for row in self.model.rows:
+            stored = row.stored
+            kept = shifted(stored.stored) if stored.record.id.session == session else stored.stored
+            row.stored = replace(stored, stored=kept, delivered=stored.delivered and shifted(stored.delivered))
+
+    @rule(records=some_records, receipt=st.binary(min_size=1, max_size=3), moment=some_moment)
+    def mark_delivered(self, records: list[SignedRecord], receipt: bytes, moment: Moment) -> None:
+        for one in records:
+            self.do(self.outbox.mark_delivered(one.digest, receipt, moment))
+            self.model.wrote(moment)
+        for row in self.model.rows:
+            if row.stored.record in records and row.receipt is None:
+                row.receipt, row.stored = receipt, replace(row.stored, delivered=moment)
+
+    @rule(one=some_record, felt=st.sampled_from(Felt))
+    def mark_felt(self, one: SignedRecord, felt: Felt) -> None:
+        self.do(self.outbox.mark_felt(one.digest, felt))
+        for row in self.model.rows:
+            if row.stored.record == one:
+                row.stored = replace(row.stored, felt=max(row.stored.felt, felt))
+
+    @rule(gap=st.sampled_from(GAPS), records=some_records, moment=some_moment)
+    def thin(self, gap: SignedRecord, records: list[SignedRecord], moment: Moment) -> None:
+        self.do(self.outbox.thin(gap, [one.digest for one in records], moment))
+        self.model.insert(gap, moment, is_head=True)
+        self.model.rows = [
+            row
+            for row in self.model.rows
+            if row.receipt is not None or row.stored.record not in records or row.stored.record.id.stream in CHAINED
+        ]
+        self.model.wrote(moment)
+
+    @rule(moment=some_moment, keep_s=st.integers(0, 30))
+    def upkeep(self, moment: Moment, keep_s: int) -> None:
+        self.do(self.outbox.upkeep(moment, float(keep_s)))
+        self.model.erase(moment.lifetime_s - keep_s)
+        self.model.wrote(moment)
+
+    @rule(stream=st.sampled_from(Stream), limit=st.integers(1, 3), before=st.none() | st.integers(1, 30))
+    def a_page(self, stream: Stream, limit: int, before: int | None) -> None:
+        matching = [
+            stored
+            for stored in self.model.pending()
+            if stored.record.id.stream is stream and (before is None or stored.place < before)
+        ]
+        newest_first = sorted(matching, key=lambda stored: -stored.place)
+        assert self.do(self.outbox.pending(stream, limit, before)) == newest_first[:limit]
+
+    @invariant()
+    def the_same_is_known(self) -> None:
+        assert self.do(self.outbox.history()) == History(self.model.heads)
+        assert self.do(self.outbox.clock()) == self.model.clock
+        counts = dict.fromkeys(Stream, 0)
+        for stored in self.model.pending():
+            counts[stored.record.id.stream] += 1
+        assert self.do(self.outbox.waiting()) == counts
+        newest = self.model.newest_alert
+        expected = newest and EarlierAlert(
+            newest,
+            cancelled=bool(self.model.behind(newest, Kind.CANCELLATION)),
+            located=bool(self.model.behind(newest, Kind.POSITION)),
+        )
+        assert self.do(self.outbox.latest_alert()) == expected
+        connection = self.outbox._connection
+        assert connection is not None
+        kept = {(row.stored.place, row.stored.record.digest, row.receipt) for row in self.model.rows}
+        assert set(connection.execute("SELECT position, digest, receipt FROM record")) == kept
+
+    def teardown(self) -> None:
+        self.do(self.outbox.close())
+        self.loop.close()
+        self.directory.cleanup()
+
+
+SHORT = settings(max_examples=80, stateful_step_count=25)
+LONG = settings(max_examples=2000, stateful_step_count=25)
+
+
+def test_the_outbox_is_its_model() -> None:
+    run_state_machine_as_test(Comparison, settings=SHORT)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_the_outbox_is_its_model_for_long() -> None:
+    run_state_machine_as_test(Comparison, settings=LONG)
+
+
+def head_goes_back(connection: apsw.Connection, one: SignedRecord) -> None:
+    if one.id.stream in CHAINED:
+        values = (int(one.id.stream), one.id.session.octets, one.id.sequence, one.digest)
+        connection.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)", values)
+
+
+def clock_goes_back(connection: apsw.Connection, moment: Moment) -> None:
+    connection.execute("INSERT OR REPLACE INTO clock VALUES (0, ?, ?)", (moment.lifetime_s, moment.utc_ms))
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "mutant"),
+    [
+        (rows, "advance_head", head_goes_back),
+        (rows, "keep_clock", clock_goes_back),
+        (rows, "CHAINED_STREAMS", "0, 1, 2"),
+        (rows, "CHAINED_STREAMS", "1"),
+        (outbox_module, "ERASABLE", "SELECT position FROM record WHERE delivered_lifetime_s < ?1 OR ?2 + ?3 < 0"),
+        (outbox_module, "CANCELLED", "SELECT 0 > ?"),
+    ],
+)
+def test_the_model_catches_an_outbox_that_does_something_else(
+    place: object, name: str, mutant: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, name, mutant)
+    found = settings(
+        SHORT, max_examples=2000, database=None, derandomize=True, report_multiple_bugs=False, phases=[Phase.generate]
+    )
+    with pytest.raises((AssertionError, KeyError)):
+        run_state_machine_as_test(Comparison, settings=found)

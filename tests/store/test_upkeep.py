@@ -1,0 +1,165 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bondmate.errors import StoreError, StoreTrouble
+from bondmate.records import History, Kind, Moment, SignedRecord
+from bondmate.store import database
+from bondmate.store.database import DATABASE_FILE
+from bondmate.store.outbox import ERASED_AT_ONCE, SqliteOutbox
+from bondmate.store.reserve import RESERVE_FILE, RESERVE_OCTETS
+from tests.store.samples import SECOND, START, all_pending, raw, record, used
+from tests.store.syscalls import quota_on
+
+KEEP_S = 100.0
+
+
+async def delivered(outbox: SqliteOutbox, when: Moment, *records: SignedRecord) -> None:
+    for one in records:
+        await outbox.add(one, START)
+        await outbox.mark_delivered(one.digest, b"receipt", when)
+
+
+def there(directory: Path) -> list[object]:
+    return [row[0] for row in raw(directory, "SELECT digest FROM record ORDER BY position")]
+
+
+def digests(*records: SignedRecord) -> list[object]:
+    return [one.digest for one in records]
+
+
+def test_what_was_delivered_longer_ago_is_erased_and_nothing_else(tmp_path: Path) -> None:
+    old, new, waiting = (record(Kind.POSITION, number) for number in (1, 2, 3))
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await delivered(outbox, Moment(10.0, 10**15), old)
+        await delivered(outbox, Moment(10.5, 0), new)
+        await outbox.add(waiting, START)
+        await outbox.upkeep(Moment(110.5, None), KEEP_S)
+
+    used(tmp_path, use)
+    assert there(tmp_path) == digests(new, waiting), "by the device's age, whatever UTC said"
+
+
+def test_the_newest_alert_stays_with_what_says_how_it_ended(tmp_path: Path) -> None:
+    erased = [
+        record(Kind.PANIC, 1),
+        record(Kind.POSITION, 1),
+        record(Kind.CANCELLATION, 2),
+        record(Kind.OPENING, 1),
+    ]
+    kept = [record(Kind.PANIC, 1, SECOND), record(Kind.CANCELLATION, 2, SECOND), record(Kind.POSITION, 9, SECOND)]
+    track = [record(Kind.POSITION, number, SECOND) for number in range(1, 9)]
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await delivered(outbox, START, *erased, kept[0], kept[1], *track, kept[2], record(Kind.ANCHOR, 2, SECOND))
+        before = await outbox.latest_alert()
+        history = await outbox.history()
+        await outbox.upkeep(Moment(1e6, None), KEEP_S)
+        assert await outbox.latest_alert() == before
+        assert before is not None
+        assert (before.alert.record, before.cancelled, before.located) == (kept[0], True, True)
+        assert await outbox.history() == history, "the chains go on from what was erased"
+
+    used(tmp_path, use)
+    assert there(tmp_path) == digests(*kept)
+
+
+def test_a_position_from_before_the_newest_alert_does_not_stay_for_it(tmp_path: Path) -> None:
+    async def use(outbox: SqliteOutbox) -> None:
+        await delivered(outbox, START, record(Kind.POSITION, 1), record(Kind.PANIC, 1))
+        await outbox.upkeep(Moment(1e6, None), KEEP_S)
+
+    used(tmp_path, use)
+    assert there(tmp_path) == digests(record(Kind.PANIC, 1))
+
+
+def test_without_any_alert_everything_that_was_delivered_goes(tmp_path: Path) -> None:
+    async def use(outbox: SqliteOutbox) -> None:
+        await delivered(outbox, START, *(record(kind, 1) for kind in (Kind.OPENING, Kind.CANCELLATION, Kind.POSITION)))
+        await outbox.upkeep(Moment(1e6, None), KEEP_S)
+        assert await outbox.latest_alert() is None
+
+    used(tmp_path, use)
+    assert there(tmp_path) == []
+
+
+def in_the_files(directory: Path, text: bytes) -> bool:
+    """Also of an outbox that is open: what somebody reads who takes the card out."""
+    return any(text in path.read_bytes() for path in directory.iterdir())
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_of_what_was_erased_nothing_is_left_in_the_files(
+    secure: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other way round it is the control: without secure_delete its octets stay where they were."""
+    monkeypatch.setitem(database.SETTINGS, "secure_delete", int(secure))
+    secret = record(Kind.POSITION, 1, data=b"where the officer was that night")
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await delivered(outbox, START, record(Kind.POSITION, 2), secret, record(Kind.POSITION, 3))
+        assert in_the_files(tmp_path, secret.data)
+        await outbox.upkeep(Moment(1e6, None), KEEP_S)
+        assert in_the_files(tmp_path, secret.data) is not secure
+
+    used(tmp_path, use)
+    assert in_the_files(tmp_path, secret.data) is not secure
+
+
+def test_the_log_is_cut_to_nothing_and_the_reserve_made(tmp_path: Path) -> None:
+    async def use(outbox: SqliteOutbox) -> None:
+        await outbox.add(record(Kind.PANIC, 1), START)
+        assert (tmp_path / f"{DATABASE_FILE}-wal").stat().st_size > 0
+        assert not (tmp_path / RESERVE_FILE).exists(), "opening has other things to do"
+        await outbox.upkeep(START, KEEP_S)
+        assert (tmp_path / f"{DATABASE_FILE}-wal").stat().st_size == 0
+        assert (tmp_path / RESERVE_FILE).stat().st_size == RESERVE_OCTETS
+
+    used(tmp_path, use)
+
+
+def test_an_alert_goes_between_its_steps(tmp_path: Path) -> None:
+    """It waits for the erasing of so many records, not of all."""
+    batches = 8
+    history = [record(Kind.POSITION, number) for number in range(batches * ERASED_AT_ONCE)]
+
+    async def use(outbox: SqliteOutbox) -> None:
+        connection = outbox._connection
+        assert connection is not None
+        await outbox.restore(history, History({}), START)
+        connection.execute("UPDATE record SET receipt = x'00', delivered_lifetime_s = 0")
+        upkeep = asyncio.ensure_future(outbox.upkeep(Moment(1e6, None), KEEP_S))
+        left = []
+        for number in range(1, 4):
+            await outbox.add(record(Kind.PANIC, number), START)
+            left.append(connection.execute("SELECT count(*) FROM record WHERE stream = 2").get)
+        assert not upkeep.done()
+        await upkeep
+        # each alert was behind one more step at most, and the first one was behind the first step at most
+        assert left[0] >= len(history) - ERASED_AT_ONCE * 2
+        assert left[0] - left[2] <= ERASED_AT_ONCE * 3
+
+    used(tmp_path, use)
+    assert there(tmp_path) == digests(*(record(Kind.PANIC, number) for number in range(1, 4)))
+
+
+def test_without_room_for_the_reserve_all_else_is_done_and_it_says_how_much_is_free(tmp_path: Path) -> None:
+    async def use(outbox: SqliteOutbox) -> None:
+        await delivered(outbox, START, record(Kind.POSITION, 1))
+        quota.take_all_but(RESERVE_OCTETS // 2)
+        with pytest.raises(
+            StoreError, match=r"KiB of the 2048 KiB .* and the disk has \d+ KiB left: free some"
+        ) as caught:
+            await outbox.upkeep(Moment(1e6, None), KEEP_S)
+        assert caught.value.trouble is StoreTrouble.FULL
+        assert await all_pending(outbox) == []
+        assert (tmp_path / f"{DATABASE_FILE}-wal").stat().st_size == 0
+        quota.octets = None
+        await outbox.upkeep(Moment(1e6, None), KEEP_S)
+
+    with quota_on(tmp_path) as quota:
+        used(tmp_path, use)
+    assert there(tmp_path) == []
+    assert (tmp_path / RESERVE_FILE).stat().st_size == RESERVE_OCTETS
