@@ -1,4 +1,4 @@
-"""What all tests share: the --long option, and the way to the corpus."""
+"""What all tests share: the --long option, the table of the faults, and the way to the corpus."""
 
 import logging
 import os
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.faults import report
 
 TOP = Path(__file__).parent.parent
 
@@ -17,6 +19,11 @@ settings.load_profile("bondmate")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked long too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # here, for the head of pytest-xdist's workers loads no conftest.py further down
+    config.pluginmanager.register(report)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
