@@ -196,11 +196,12 @@ class _Run:
         loop, deadline_s = asyncio.get_running_loop(), configuration.store.deadline_s
         state_dir = configuration.device.state_dir
         self._claim(state_dir, stack)
-        counter = session.StartCounter(state_dir)
-        with contextlib.suppress(TimeoutError):  # then it counts from 0, until the gateway has refused that
-            await asyncio.wait_for(asyncio.to_thread(counter.load), deadline_s)
+        chores, counter = session.Chores(), session.StartCounter(state_dir)
+        stack.push_async_callback(_within, deadline_s, chores.close)
+        chores.begin(counter.load)
+        await _within(deadline_s, chores.settled)  # else it counts from 0, until the gateway has refused that
         current = counter.draw()
-        loop.run_in_executor(None, counter.persist)
+        chores.begin(counter.persist)
 
         outbox = SqliteOutbox(state_dir, known.device)
         stack.push_async_callback(_within, deadline_s, outbox.close)
@@ -214,7 +215,7 @@ class _Run:
 
         def renew() -> SessionId:
             ahead = counter.draw(session.AHEAD)
-            loop.run_in_executor(None, counter.persist)
+            chores.begin(counter.persist)
             return ahead
 
         receiver = GnssReceiver(configuration.gnss.port, configuration.gnss.speed_baud)
@@ -256,7 +257,7 @@ class _Run:
                 group.create_task(self._live(button, device))
                 self.armed = True
                 self._manager.ready(f"armed, {known.device}, session {current}")
-                loop.run_in_executor(None, self._keep_as_last_good)
+                chores.begin(self._keep_as_last_good)
 
             group.create_task(device.run(armed))
             group.create_task(supervise("gnss-driver", lambda: receiver.run(device.on_fix), faults))
@@ -287,10 +288,10 @@ class _Run:
 
     def _keep_as_last_good(self) -> None:
         """The device was armed with it, so the next bad file finds it. Blocks; spares the card when nothing changed."""
-        path = self._setup.configuration.device.state_dir / LAST_GOOD_FILE
+        path, data = self._setup.configuration.device.state_dir / LAST_GOOD_FILE, self._setup.text.encode()
         try:
-            if not path.exists() or path.read_text(encoding="utf-8") != self._setup.text:
-                replace_file(path, self._setup.text.encode())
+            if not path.exists() or path.read_bytes() != data:
+                replace_file(path, data)
         except OSError as error:
             log.warning("the configuration could not be kept as the last good one: %s", error)
 
@@ -302,9 +303,9 @@ def _end_in(seconds: float, code: int) -> threading.Timer:
     return timer
 
 
-async def _within(deadline_s: float, end: Callable[[], Awaitable[None]]) -> None:
+async def _within(deadline_s: float, wait: Callable[[], Awaitable[None]]) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(end(), deadline_s)
+        await asyncio.wait_for(wait(), deadline_s)
 
 
 async def _history(outbox: SqliteOutbox, current: SessionId, deadline_s: float) -> History:

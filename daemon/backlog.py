@@ -13,8 +13,8 @@ WINDOW: Mapping[Stream, int] = {
     Stream.ALERT: 256,
     Stream.STATE: 64,
     Stream.POSITION: 512,
-    Stream.HEALTH: 16,
-    Stream.PRESENCE: 64,
+    Stream.HEALTH: 32,
+    Stream.PRESENCE: 128,
     Stream.REPORT: 16,
 }
 """So many records of each stream are loaded; each has room of its own, so that none keeps another out."""
@@ -53,7 +53,8 @@ class Backlog:
                 self._delivery.submit(kept.record, now, stored=kept.stored, born_s=kept.stored.lifetime_s)
             if page:
                 self._places[stream] = page[-1].place
-                self._counts[stream] -= len(page)
+                # what this session added since they were counted is in memory already
+                self._counts[stream] = max(0, self._counts[stream] - len(page))
                 loaded = True
             else:
                 del self._places[stream], self._counts[stream]

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from bondmate import receipts, wire
+from bondmate.aging import Aging
 from bondmate.alerts import AlertState
 from bondmate.core.clock import GnssClock
 from bondmate.core.delivery import Delivery
@@ -73,14 +74,9 @@ class Device:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._now = asyncio.get_running_loop().time
+        self._aging = Aging(parts.outbox, parts.delivery, parts.recorder, self.utc, parts.keep_delivered_s)
         self._keeper = Keeper(
-            parts.outbox,
-            parts.delivery,
-            parts.recorder,
-            parts.faults,
-            self.utc,
-            deadline_s=parts.store_deadline_s,
-            keep_delivered_s=parts.keep_delivered_s,
+            parts.outbox, parts.delivery, parts.recorder, parts.faults, self._aging, self.utc, parts.store_deadline_s
         )
         self._gesture = HoldRecognizer(parts.hold_s)
         self._feedback = FeedbackPlayer()
@@ -114,9 +110,10 @@ class Device:
         listener = Listener(self._stored, self._not_stored, self._wake["delivery"].set)
         try:
             async with asyncio.TaskGroup() as self._group:
+                opening = self._open_chain()
                 await self._keeper.run(self._group, listener)
+                self._keeper.keep(opening)
                 self._group.create_task(self._resume())
-                self._open_chain()
                 self._group.create_task(self._drive("gesture", self._step_gesture))
                 self._group.create_task(self._drive("feedback", self._step_feedback))
                 self._group.create_task(self._drive("delivery", self._step_delivery))
@@ -146,12 +143,12 @@ class Device:
         elif earlier.alert.felt < Felt.STORED:
             self._play(Pattern.STORED, earlier.alert.record)
 
-    def _open_chain(self) -> None:
-        """The first record of the session."""
+    def _open_chain(self) -> SignedRecord:
+        """The first record of the session, before any other can come."""
         now = self._now()
         clock = self.utc(now)
         self._anchored = clock is not None
-        self._keeper.keep(self._parts.recorder.opening(now, clock))
+        return self._parts.recorder.opening(now, clock)
 
     def utc(self, now: float) -> UtcTime | None:
         """UTC at `now`, and how sure that is; None while it is unknown."""
@@ -186,6 +183,7 @@ class Device:
         record = self._parts.recorder.make(kind, now, self.utc(now), None if fix is None else wire.pack_fix(fix, now))
         log.warning("%s raised: %s", kind.label, record.id, extra={"RECORD": str(record.id)})
         self.alert = AlertState(record, now)
+        self._feedback.drop_all_but(record.digest)
         self._position_wanted_since = now
         self._keeper.keep(record)
         return self.alert
@@ -214,11 +212,7 @@ class Device:
             if record is None or not _names(entry, record.id):
                 continue
             if entry.verdict is wire.Verdict.REFUSED:
-                text = f"{record.id} was refused by the gateway, reason {entry.reason}"
-                self._report("refused", text, "ask the control room whether this device was revoked")
-                self._parts.delivery.remove(record.digest)
-                if record.kind in ALERT_KINDS:
-                    self._play(Pattern.NO_WAY_OUT, record)
+                self._refused(record, entry.reason)
                 continue
             if entry.verdict is wire.Verdict.HELD_UNREADABLE:
                 text = f"{record.id} is held by the gateway, which could not read it"
@@ -242,15 +236,29 @@ class Device:
         if record.kind in ALERT_KINDS:
             self._play(Pattern.NO_WAY_OUT, record)
 
+    def _refused(self, record: SignedRecord, reason: int | None) -> None:
+        """The gateway signed that it will not take it: not tried again in this session, and kept for the next.
+
+        An alert is refused for one reason alone; whatever else is said of it, it is tried again and again.
+        """
+        text = f"{record.id} was refused by the gateway, reason {reason}"
+        self._report("refused", text, "ask the control room whether this device was revoked")
+        if record.id.stream is Stream.ALERT and reason != wire.REASON_REVOKED:
+            return
+        news = self._parts.delivery.is_open(record.digest)
+        self._parts.delivery.park(record.digest, text)
+        if news and self.alert is not None and self.alert.record.digest == record.digest:
+            self._play(Pattern.NO_WAY_OUT, record)
+
     async def _delivered(self, record: SignedRecord, kept: Awaitable[None]) -> None:
         """A verified receipt names our bytes: when it is kept, tell the officer, if it is of the alert raised last."""
         log.info("%s delivered", record.id, extra={"RECORD": str(record.id)})
         alert = self.alert
-        felt = alert is not None and alert.record.digest == record.digest and not alert.is_delivered
-        if felt and alert is not None:
-            alert.delivered(self._now(), self._keeper.moment().utc_ms)
+        news = alert is not None and alert.record.digest == record.digest and not alert.is_delivered
+        if news and alert is not None:
+            alert.delivered(self._now(), self._aging.moment().utc_ms)
         await kept
-        if felt:
+        if news and alert is self.alert and alert is not None and not alert.cancelled:
             self._play(Pattern.DELIVERED, record)
 
     # --- driving the cores ---------------------------------------------------------------------------

@@ -1,30 +1,36 @@
 """The way of a record into the store and out of it, and what to do while there is no store.
 
 Commits each record before anybody is told that it is stored; sends it from memory when that fails; brings the store
-back; and keeps the queue small: thins, expires, erases. Knows nothing of the palm, and nothing of bearers.
+back, and gives it what it missed. Knows nothing of the palm, and nothing of bearers.
 """
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bondmate.aging import Aging
 from bondmate.backlog import Backlog
 from bondmate.core.delivery import Delivery
-from bondmate.core.lifetime import Lifetime
 from bondmate.errors import StoreError, StoreTrouble
 from bondmate.faults import Faults
+from bondmate.owed import OwedReceipts, insert
 from bondmate.ports import Outbox
 from bondmate.recorder import Recorder
-from bondmate.records import EarlierAlert, Felt, History, Kind, Moment, Opened, SignedRecord, Stream, UtcTime, unix_ms
+from bondmate.records import EarlierAlert, Felt, History, Kind, Moment, Opened, SignedRecord, Stream, UtcTime
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 2.0
 """How often a store that failed is opened again, and records that are only in memory are committed."""
-UPKEEP_S = 600.0
-"""How often the device's age is kept and old records are erased: seldom, to spare the card."""
+DAMAGED_RETRY_S = 300.0
+"""The longest wait before the next fresh file, where one after the other is found damaged."""
+
+HUNG_LASTS_S = 120.0
+"""So long a commit that came too late is a fault: a card that is too slow each time has to be reported some day."""
+
 ADVICE: Mapping[StoreTrouble, str] = {
     StoreTrouble.FULL: "alerts use the reserve, then they are sent from memory; free some space on the card",
     StoreTrouble.READ_ONLY: "alerts are sent from memory; restart the device, replace the card if that does not help",
@@ -34,21 +40,6 @@ ADVICE: Mapping[StoreTrouble, str] = {
     StoreTrouble.OTHER: "alerts are sent from memory; see the log",
 }
 """What to do next, for each trouble (docs/reliability.md has the whole table)."""
-
-
-MAX_OWED = 256
-"""Receipts that wait for the store; of what falls out the gateway gives another after a restart."""
-RESERVE_RETRY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Owed:
-    """A receipt that the store still has to take, and whether it has the record."""
-
-    record: SignedRecord
-    receipt: bytes
-    stored: bool
-    moment: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,37 +63,37 @@ class Keeper:
         delivery: Delivery,
         recorder: Recorder,
         faults: Faults,
+        aging: Aging,
         utc: Callable[[float], UtcTime | None],
-        *,
         deadline_s: float,
-        keep_delivered_s: float,
     ) -> None:
-        """`utc` tells UTC at a time of the loop; delivered records are erased `keep_delivered_s` later."""
+        """`utc` tells UTC at a time of the loop. A commit that takes longer than `deadline_s` is not waited for."""
         self._outbox = outbox
         self._delivery = delivery
         self._recorder = recorder
         self._faults = faults
+        self._aging = aging
         self._utc = utc
         self._deadline_s = deadline_s
-        self._keep_delivered_s = keep_delivered_s
         self._now = asyncio.get_running_loop().time
-        self._started_s = self._now()
-        self._lifetime = Lifetime(self._started_s)
         self._listener: Listener
+        """Set by `run`."""
+        self._group: asyncio.TaskGroup
         """Set by `run`."""
         self._writes: set[asyncio.Task[None]] = set()
         """Under way; they may fail, and they outlive the group."""
         self._late: set[asyncio.Task[None]] = set()
         """Of these, the ones whose deadline has passed: while there is one, the store hangs."""
-        self._group: asyncio.TaskGroup
+        self._hung_s = -math.inf
+        """When a commit missed its deadline last."""
         self._backlog = Backlog(outbox, delivery)
-        self._pause: tuple[float, float] | None = None
-        """A pause that the store still has to be told: when it ended (the lifetime until then), and its length."""
-        self._owed: dict[bytes, _Owed] = {}
-        """Receipts that the store did not take yet, by digest, the oldest first."""
+        self._owed = OwedReceipts(outbox, recorder.session)
+        self._known = False
+        """The store told how old the device is: before that nothing may be written, for it would change the answer."""
         self._fresh = False
         """A fresh file took the place of a damaged one, and does not know yet what memory has."""
-        self._upkeep_due_s = 0.0
+        self._losses = 0
+        """How often that happened in this session: what was committed before went into another file."""
         self.earlier: EarlierAlert | None = None
         """The newest alert of earlier sessions, once `resumed` is set."""
         self.resumed = asyncio.Event()
@@ -122,16 +113,6 @@ class Keeper:
         if self._writes:
             await asyncio.wait(self._writes, timeout=self._deadline_s)
 
-    def moment(self) -> Moment:
-        """Now."""
-        now = self._now()
-        clock = self._utc(now)
-        began_s = self._lifetime.at(self._started_s)
-        if clock is not None and (moved_s := self._lifetime.on_utc(clock.unix_ms, now)):
-            self._delivery.move(self._recorder.session, moved_s)
-            self._pause = began_s, moved_s
-        return Moment(self._lifetime.at(now), unix_ms(clock))
-
     def waiting(self) -> dict[Stream, int]:
         """How many records of each stream have no receipt, in memory or in the store."""
         counts, backlog = self._delivery.counts(), self._backlog.counts()
@@ -148,22 +129,34 @@ class Keeper:
         self._group.create_task(self._keep(record, self._now()))
 
     async def _keep(self, record: SignedRecord, made_s: float) -> None:
-        if self._late:
+        if self._late or self._fresh or not self._known:
             self._from_memory(record, made_s)  # behind a write that hangs another would only wait
             return
-        moment = self.moment()
-        write = self._write(self._outbox.add(record, moment))
+        moment, losses = self._aging.moment(), self._losses
+        write = self._write(self._add(record, moment))
         done, _ = await asyncio.wait({write}, timeout=self._deadline_s)
         error = write.exception() if done else StoreError("a commit hangs", StoreTrouble.HANGING)
-        if error is None:
+        if not done:
+            self._hung_s = self._now()
+        if error is not None:
+            self._failed(error)
+        if error is not None or losses != self._losses:
+            self._from_memory(record, made_s)
+        else:
             self._submit(record, made_s, moment)
             self._listener.stored(record, moment)
-            return
-        self._failed(error)
-        self._from_memory(record, made_s)
         if not done:
             self._late.add(write)
-            write.add_done_callback(lambda late: self._ended_late(record, late))
+            write.add_done_callback(lambda late: self._ended_late(record, late, losses))
+
+    async def _add(self, record: SignedRecord, moment: Moment) -> None:
+        """Alerts in their order: after a restart the last that was committed is the newest."""
+        if record.id.stream is Stream.ALERT:
+            try:
+                await self._commit_all(Stream.ALERT)
+            except StoreError as error:
+                self._failed(error)
+        await self._outbox.add(record, moment)
 
     def _from_memory(self, record: SignedRecord, made_s: float) -> None:
         """Send it at once; `_tend` goes on trying to commit it."""
@@ -172,17 +165,17 @@ class Keeper:
 
     def _submit(self, record: SignedRecord, made_s: float, stored: Moment | None) -> None:
         """Queue it. How old the device was when it was made is asked now: that may have become known meanwhile."""
-        self._delivery.submit(record, self._now(), stored=stored, born_s=self._lifetime.at(made_s))
+        self._delivery.submit(record, self._now(), stored=stored, born_s=self._aging.at(made_s))
         self._listener.queued()
 
-    def _ended_late(self, record: SignedRecord, write: asyncio.Task[None]) -> None:
+    def _ended_late(self, record: SignedRecord, write: asyncio.Task[None], losses: int) -> None:
         """A commit returned after its deadline: the record is stored after all, or `_tend` tries again."""
         self._late.discard(write)
-        if not write.cancelled() and write.exception() is None:
+        if not write.cancelled() and write.exception() is None and losses == self._losses:
             self._became_stored(record)
 
     def _became_stored(self, record: SignedRecord) -> None:
-        moment = self.moment()
+        moment = self._aging.moment()
         self._delivery.mark_stored(record.digest, moment)
         self._listener.stored(record, moment)
 
@@ -194,28 +187,21 @@ class Keeper:
         """
         stored = record not in self._delivery.unstored()
         self._delivery.remove(record.digest)
-        owed = self._owed[record.digest] = _Owed(record, receipt, stored, self.moment())
-        if len(self._owed) > MAX_OWED:
-            del self._owed[next(iter(self._owed))]
-        return self._keep_receipt(owed)
+        self._owed.add(record, receipt, self._aging.moment(), stored=stored)
+        return self._keep_receipt(record.digest)
 
-    async def _keep_receipt(self, owed: _Owed) -> None:
-        if self._late:
+    async def _keep_receipt(self, digest: bytes) -> None:
+        if self._late or self._fresh or not self._known:
             return
-        settle = self._write(self._settle(owed))
+        settle = self._write(self._owed.settle(digest))
         done, _ = await asyncio.wait({settle}, timeout=self._deadline_s)
         error = settle.exception() if done else StoreError("a commit hangs", StoreTrouble.HANGING)
         if error is not None:
             self._failed(error)
 
-    async def _settle(self, owed: _Owed) -> None:
-        if not owed.stored:  # the chain goes on from it, so the store should know it all the same
-            await self._outbox.add(owed.record, owed.moment)
-        await self._outbox.mark_delivered(owed.record.digest, owed.receipt, owed.moment)
-        self._owed.pop(owed.record.digest, None)
-
     async def felt(self, digest: bytes, felt: Felt) -> None:
         """The palm felt it to its end, so it need not be given again after a restart."""
+        self._owed.felt(digest, felt)
         try:
             await self._outbox.mark_felt(digest, felt)
         except StoreError as error:
@@ -226,16 +212,26 @@ class Keeper:
     async def _tend(self) -> None:
         """Open the store, again if need be; take up what earlier sessions left; commit what is only in memory."""
         while True:
+            wait_s = RETRY_S
             try:
                 await self._open()
                 await self._do_all(
-                    self._commit_all, self._settle_all, self._tell_pause, self._load, self._thin, self._maintain
+                    self._commit_all,
+                    self._salvage,
+                    self._owed.settle_all,
+                    self._aging.tell_pause,
+                    self._load,
+                    self._thin,
+                    self._maintain,
                 )
             except StoreError as error:
                 self._failed(error)
+                if error.trouble is StoreTrouble.DAMAGED:
+                    wait_s = min(RETRY_S * 2**self._losses, DAMAGED_RETRY_S)
             else:
-                self._faults.report("store", None, "", None)
-            await asyncio.sleep(RETRY_S)
+                if self._now() - self._hung_s > HUNG_LASTS_S:
+                    self._faults.report("store", None, "", None)
+            await asyncio.sleep(wait_s)
 
     async def _do_all(self, *steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """One after the other; a full disk stops none, for the next may be what makes room. Raises StoreError."""
@@ -251,18 +247,16 @@ class Keeper:
             raise full
 
     async def _open(self) -> None:
-        replaced = await self._outbox.open() is Opened.REPLACED
+        if await self._outbox.open() is Opened.REPLACED:
+            self._lose()
         if not self.resumed.is_set():
             await self._resume()
-        elif replaced:
-            self._lose()
         if self._fresh:
             records = self._delivery.unstored()
-            await self._outbox.restore(records, self._recorder.history, self.moment())
+            await self._outbox.restore(records, self._recorder.history, self._aging.moment())
             self._fresh = False
             for record in records:
                 self._became_stored(record)
-            await self._backlog.begin(self._now())  # what could be saved from the damaged file, and memory had not
 
     async def _resume(self) -> None:
         """Take up what earlier sessions left."""
@@ -270,28 +264,32 @@ class Keeper:
         known = await self._outbox.history()
         unknown = {stream: head for stream, head in self._recorder.history.heads.items() if head is None}
         if unknown.keys() - known.heads.keys():
-            await self._outbox.restore((), History(unknown), self.moment())
-        if moved_s := self._lifetime.adopt(last):
-            self._delivery.move(self._recorder.session, moved_s)
+            await self._outbox.restore((), History(unknown), self._aging.moment())
+        self._aging.adopt(last)
+        self._known = True
         self.earlier = await self._outbox.latest_alert()
+        self.resumed.set()
         await self._backlog.begin(self._now())
         self._listener.queued()
-        self.resumed.set()
 
     def _lose(self) -> None:
         """A fresh file took the place of a damaged one: it has to be given all that memory has; sign what happened."""
-        self._fresh = True
+        self._losses += 1
         self._delivery.unstore()
-        now = self._now()
-        lost = self._recorder.make(Kind.STORE_LOST, now, self._utc(now))
-        self._submit(lost, now, None)
+        self._aging.forget()
+        if not self._fresh:
+            self._fresh = True
+            now = self._now()
+            self._submit(self._recorder.make(Kind.STORE_LOST, now, self._utc(now)), now, None)
 
-    async def _commit_all(self) -> None:
+    async def _commit_all(self, *streams: Stream) -> None:
         """Commit what is only in memory, alerts first: they have a reserve where for others the disk is full."""
         full: StoreError | None = None
         for record in sorted(self._delivery.unstored(), key=lambda record: record.id.stream):
+            if self._aging.commits(record) or (streams and record.id.stream not in streams):
+                continue
             try:
-                await self._outbox.add(record, self.moment())
+                await insert(self._outbox, record, self._aging.moment(), self._recorder.session)
             except StoreError as error:
                 if error.trouble is not StoreTrouble.FULL:
                     raise
@@ -301,14 +299,10 @@ class Keeper:
         if full is not None:
             raise full
 
-    async def _settle_all(self) -> None:
-        for owed in list(self._owed.values()):
-            await self._settle(owed)
-
-    async def _tell_pause(self) -> None:
-        if self._pause is not None:
-            await self._outbox.shift(self._recorder.session, *self._pause)
-            self._pause = None
+    async def _salvage(self) -> None:
+        if await self._outbox.salvage():
+            await self._backlog.begin(self._now())
+            self._listener.queued()
 
     async def _load(self) -> None:
         if await self._backlog.load(self._now()):
@@ -316,38 +310,19 @@ class Keeper:
 
     async def _thin(self) -> None:
         """Drop what is not worth its place any more, and sign which numbers that were."""
-        now, moment = self._now(), self.moment()
-        surplus = self._delivery.surplus(moment.lifetime_s)
-        if not surplus:
-            return
-        gap = self._recorder.gap(surplus, now, self._utc(now))
-        log.info("%s names %d records that are not sent any more", gap.id, len(surplus))
-        for dropped in surplus:
-            self._delivery.remove(dropped.record.digest)
-        self._submit(gap, now, None)
-        await self._outbox.thin(gap, [dropped.record.digest for dropped in surplus], moment)
-        self._became_stored(gap)
+        if (gap := self._aging.surplus()) is not None:
+            self._submit(gap, self._now(), None)
+        if (stored := await self._aging.thin()) is not None:
+            self._became_stored(stored)
 
     async def _maintain(self) -> None:
-        now = self._now()
-        if now < self._upkeep_due_s:
-            return
-        self._upkeep_due_s = now + UPKEEP_S
-        try:
-            await self._outbox.upkeep(self.moment(), self._keep_delivered_s)
-        except StoreError as error:
-            if error.trouble is not StoreTrouble.FULL:
-                raise
-            self._upkeep_due_s = now + RESERVE_RETRY_S
-            self._faults.report("reserve", str(error), ADVICE[StoreTrouble.FULL], self.moment().utc_ms)
-        else:
-            self._faults.report("reserve", None, "", None)
+        no_room = await self._aging.maintain()
+        self._faults.report("reserve", no_room, ADVICE[StoreTrouble.FULL], self._aging.moment().utc_ms)
 
     def _failed(self, error: BaseException) -> None:
         trouble = error.trouble if isinstance(error, StoreError) else StoreTrouble.OTHER
         text = f"the outbox ({trouble.value}): {str(error) or type(error).__name__}"
-        moment = self.moment()
-        self._faults.report("store", text, ADVICE[trouble], moment.utc_ms)
+        self._faults.report("store", text, ADVICE[trouble], self._aging.moment().utc_ms)
 
     def _write(self, write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A write that nobody's deadline or end cuts short: what was begun may still become durable."""

@@ -29,6 +29,13 @@ class Outbox(Protocol):
     async def open(self) -> Opened:
         """Open what is not open. A damaged file is set aside, never deleted."""
 
+    async def salvage(self) -> int:
+        """Take up what can still be read of a damaged file's undelivered records; how many.
+
+        Nothing to do nearly always. What an error cuts short goes on with the next call; where some were taken up
+        before it, their number is returned, and the next call meets the error.
+        """
+
     async def history(self) -> History:
         """Where the chains ended."""
 
@@ -44,10 +51,11 @@ class Outbox(Protocol):
         A head that is given as lost never hides one that is there.
         """
 
-    async def shift(self, session: SessionId, since_s: float, by_s: float) -> None:
-        """Records of a session, and receipts, are so much later than they say, where they are later than `since_s`.
+    async def shift(self, session: SessionId, since_s: float, until_s: float, by_s: float) -> None:
+        """Records of a session, and receipts, are so much later than they say.
 
-        The device learnt only then how long the pause before the session had been.
+        Where they are later than `since_s` and not later than `until_s`, both before the move: the device learnt only
+        then how long the pause before the session had been.
         """
 
     async def mark_delivered(self, digest: bytes, receipt: bytes, moment: Moment) -> None:

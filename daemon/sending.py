@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from bondmate import wire
-from bondmate.core.delivery import Delivery, Transmit
+from bondmate.core.delivery import Delivery
+from bondmate.core.queued import Transmit
 from bondmate.errors import LinkError, RemoteError
 from bondmate.ports import Bearer
 
@@ -42,10 +43,12 @@ class Sender:
         record, bearer = order.record, self._bearers[order.bearer]
         session, was_down = bearer.session, bearer.why_not is not None
         beside = None if record.id.session == session else record.id.session
+        answered = False
         try:
             async with asyncio.timeout_at(order.deadline_s):
                 answer = await bearer.send(wire.encode_submission(record.data, beside=beside))
             self._take_receipt(answer)
+            answered = True
             why = "the gateway's receipt did not name this record"
         except TimeoutError:
             why = f"no authenticated answer over {order.bearer}"
@@ -54,10 +57,14 @@ class Sender:
         except Exception as error:
             log.exception("the bearer %s failed", order.bearer)
             why = f"{order.bearer} failed: {error}"
-        if self._delivery.find(record.digest) is not None:
-            log.info("%s not delivered yet: %s", record.id, why, extra={"RECORD": str(record.id)})
         now = self._now()
-        self._delivery.failed(order, why, now)
+        is_open = self._delivery.is_open(record.digest)
+        if is_open:
+            log.info("%s not delivered yet: %s", record.id, why, extra={"RECORD": str(record.id)})
+        if answered and not is_open:
+            self._delivery.succeeded(order, now)
+        else:
+            self._delivery.failed(order, why, now)
         if bearer.session != session or (was_down and bearer.why_not is None):
-            self._delivery.reachable(now)
+            self._delivery.reachable(order.bearer, now)
         self._wake()

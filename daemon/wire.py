@@ -190,6 +190,10 @@ class Verdict(IntEnum):
     REFUSED = 2
 
 
+REASON_REVOKED = 1
+"""Of a refusal: the device was revoked. For an alert there is no other."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptEntry:
     """One record in a receipt; stream and sequence are None where the gateway could not read them."""

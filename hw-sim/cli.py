@@ -66,7 +66,15 @@ def _run(options: argparse.Namespace) -> int:
         case "gnss":
             asyncio.run(play(_sky(options), link=options.link, chunk=options.chunk))
         case "network":
-            weather = Weather(options.loss, options.duplicate, options.delay_ms, options.rebind_every, options.seed)
+            weather = Weather(
+                loss=options.loss,
+                duplicate=options.duplicate,
+                delay_ms=options.delay_ms,
+                jitter_ms=options.jitter_ms,
+                partition=options.partition,
+                rebind_every=options.rebind_every,
+                seed=options.seed,
+            )
             asyncio.run(run_relay(options.listen, options.upstream, weather, options.tap))
         case "demo":
             return run_demo(nmea=options.nmea, keep=options.keep, as_json=options.json)
@@ -127,6 +135,10 @@ def _parser() -> argparse.ArgumentParser:
         "--duplicate", type=_number(0, 1), default=0.0, metavar="P", help="probability of sending it twice"
     )
     network.add_argument("--delay-ms", type=_number(0, 60_000), default=0.0, metavar="N", help="in each direction")
+    network.add_argument(
+        "--jitter-ms", type=_number(0, 60_000), default=0.0, metavar="N", help="up to so much more, each its own"
+    )
+    network.add_argument("--partition", type=_windows, metavar="UP_S,DOWN_S", help="works so long, then does not, …")
     network.add_argument("--rebind-every", type=_count, metavar="N", help="a new port upstream after N datagrams")
     network.add_argument("--seed", type=int, metavar="N", help="repeat the same luck")
 
@@ -154,6 +166,14 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value
+
+
+def _windows(text: str) -> tuple[float, float]:
+    up, comma, down = text.partition(",")
+    seconds = _number(0.001, 1_000_000)
+    if not comma:
+        raise argparse.ArgumentTypeError(f"{text!r} is not UP_S,DOWN_S")
+    return seconds(up), seconds(down)
 
 
 def _point(text: str) -> walk.Point:

@@ -1,4 +1,4 @@
-"""The network between device and gateway: a UDP relay that loses, duplicates, delays, and rebinds like a NAT.
+"""The network between device and gateway: a UDP relay that loses, duplicates, delays, reorders, and rebinds like a NAT.
 
 One upstream socket for each client, as a NAT keeps one port for each. The tap writes down every datagram with its fate.
 It never looks into a datagram: what is inside is protected from it as from any network.
@@ -37,6 +37,10 @@ class Weather:
     loss: float = 0.0
     duplicate: float = 0.0
     delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    """Each datagram waits another 0 to so long, so that they overtake one another."""
+    partition: tuple[float, float] | None = None
+    """Up for so many seconds from the start on, then down for so many, again and again."""
     rebind_every: int | None = None
     """A new upstream port after so many datagrams of a client; answers to the old one are lost."""
     seed: int | None = None
@@ -63,6 +67,9 @@ class Relay:
         self._weather = weather
         self._tap = tap
         self._rng = random.Random(weather.seed)  # noqa: S311 - weather, not secrets
+        # apart from the fates, so that jitter leaves each datagram's luck as it is
+        self._delays = random.Random(weather.seed)  # noqa: S311 - weather, not secrets
+        self._since_s = self._loop.time()
         self._mappings: OrderedDict[Client, _Mapping] = OrderedDict()
         self._loop.add_reader(listener, self._from_clients)
 
@@ -92,17 +99,24 @@ class Relay:
             self._map(client).sent += 1
         copies = {"lost": 0, "sent": 1, "duplicated": 2}[fate]
         for _ in range(copies):
-            if self._weather.delay_ms > 0:
-                self._loop.call_later(self._weather.delay_ms / 1000, self._send, direction, client, data)
+            wait_ms = self._weather.delay_ms + self._delays.uniform(0, self._weather.jitter_ms)
+            if wait_ms > 0:
+                self._loop.call_later(wait_ms / 1000, self._send, direction, client, data)
             else:
                 self._send(direction, client, data)
 
     def _draw_fate(self) -> Fate:
         # Both are drawn every time, so that a seed gives each datagram the same luck whatever the probabilities are.
         loss, duplicate = self._rng.random(), self._rng.random()
-        if loss < self._weather.loss:
+        if loss < self._weather.loss or self._is_down():
             return "lost"
         return "duplicated" if duplicate < self._weather.duplicate else "sent"
+
+    def _is_down(self) -> bool:
+        if self._weather.partition is None:
+            return False
+        up_s, down_s = self._weather.partition
+        return (self._loop.time() - self._since_s) % (up_s + down_s) >= up_s
 
     def _send(self, direction: Direction, client: Client, data: bytes) -> None:
         with contextlib.suppress(OSError):

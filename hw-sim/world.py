@@ -152,10 +152,18 @@ class World:
 
     def start_gateway(self) -> None:
         """Start the gateway, or start it again; returns when it listens."""
+        self.launch_gateway()
+        self.wait_for_gateway()
+
+    def launch_gateway(self) -> None:
+        """Start the gateway, or start it again, and do not wait for it."""
         self.gateway.command = command_line(
             "bondmate-gateway", "run", "--data", self.gateway_data, "--listen", f"127.0.0.1:{self.gateway_port}"
         )
         self.gateway.start()
+
+    def wait_for_gateway(self) -> None:
+        """Until the running gateway listens."""
         ready = self.gateway.wait_for_line(r"listening on coap://127\.0\.0\.1:(\d+)$", READY_S)
         self.gateway_port = int(ready[1])
 
@@ -196,12 +204,20 @@ class World:
 
     def start_daemon(self) -> float:
         """Start the daemon, or start it again; returns when its API answers, with the seconds until it said READY=1."""
+        ready_s = self.arm_daemon()
+        self.wait_for_api()
+        return ready_s
+
+    def arm_daemon(self) -> float:
+        """Start the daemon, or start it again; returns as soon as it said READY=1, with the seconds until then."""
         since_ns = time.monotonic_ns()
         self.daemon.start()
         ready = self.daemon.wait_until(lambda: self.notify.notices("READY", since_ns), READY_S, "to say READY=1")
-        # The button comes first: the API may follow a moment after READY=1.
-        self.daemon.wait_until(self._api_answers, READY_S, f"to listen on {self.api_socket}")
         return (ready[0].t_ns - since_ns) / 1e9
+
+    def wait_for_api(self) -> None:
+        """Until the running daemon's API answers. The button comes first: that may be a moment after READY=1."""
+        self.daemon.wait_until(self._api_answers, READY_S, f"to listen on {self.api_socket}")
 
     def ctl(self, *arguments: str) -> Any:
         """`bondmatectl … --json`, parsed. Raises CommandError."""

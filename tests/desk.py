@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bondmate import wire
 from bondmate.core.delivery import Delivery, DeliveryPolicy
+from bondmate.core.gesture import REARM_S
 from bondmate.cose import KeySigner, sign1
 from bondmate.device import Device, Parts
 from bondmate.faults import Faults
@@ -192,13 +193,18 @@ class Desk:
         return None if self.device.alert is None else self.device.alert.state
 
     async def press(self) -> float:
-        """Hold the button; returns when the hold was recognised."""
+        """Hold the button, a millisecond longer than needed; returns when the hold was recognised."""
         loop = asyncio.get_running_loop()
-        self.device.on_edge(True, loop.time())
-        await asyncio.sleep(HOLD_S)
-        recognized = loop.time()
+        await asyncio.sleep(2 * REARM_S)  # a finger is no contact bounce
+        down_s = loop.time()
+        self.device.on_edge(True, down_s)
+        await asyncio.sleep(HOLD_S + 0.001)
         self.device.on_edge(False, loop.time())
-        return recognized
+        alert = self.device.alert
+        assert alert is not None
+        assert alert.raised_s is not None
+        assert alert.raised_s > down_s, "it was not recognised"
+        return alert.raised_s
 
     def record(self, kind: Kind) -> SignedRecord:
         """The newest that was made of a kind."""
@@ -229,14 +235,16 @@ async def running(
     bearers: tuple[str, ...] = ("ip",),
     session: SessionId = SESSION,
     keep_delivered_s: float = 72 * 3600.0,
+    built: Callable[[SqliteOutbox], None] = lambda _: None,
 ) -> AsyncIterator[Desk]:
     """A device that runs, half a second after it was armed. Killed at the end, and not asked.
 
-    `earlier` are records that it has in `directory` from earlier sessions.
+    `earlier` are records that it has in `directory` from earlier sessions; `built` gets the store before its use.
     """
     loop = asyncio.get_running_loop()
     palm, place, faults, disk = Palm(), Place(), Faults(), disk or Disk()
     outbox = outbox_on(directory, disk)
+    built(outbox)
     made: dict[bytes, SignedRecord] = {record.data: record for record in earlier}
     lines = tuple(Bearer(made, name) for name in bearers)
     for line in lines:

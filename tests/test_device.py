@@ -14,7 +14,7 @@ from bondmate.cose import KeySigner, sign1
 from bondmate.device import supervise
 from bondmate.errors import LocalError, RemoteError
 from bondmate.faults import Faults
-from bondmate.records import ClockSource, DeviceId, Felt, Kind, SignedRecord, UtcTime
+from bondmate.records import ClockSource, DeviceId, Felt, Kind, SignedRecord, Stream, UtcTime
 from tests.desk import (
     COULD_NOT_STORE,
     DELIVERED,
@@ -146,6 +146,89 @@ def test_a_signed_refusal_ends_the_tries_is_reported_and_is_not_felt_as_delivere
 
 async def _later(data: bytes) -> bytes:
     return data
+
+
+@pytest.mark.parametrize("reason", [None, 2, 99])
+def test_an_alert_is_refused_for_no_reason_but_a_revoked_device(reason: int | None, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as desk:
+            verdict = [2] if reason is None else [2, reason]
+            desk.bearer.answer = lambda record: _later(receipt(record, verdict=verdict))
+            await desk.press()
+            await asyncio.sleep(60)
+            assert len(desk.bearer.sent_of(Kind.PANIC)) > 4, "weather: it goes on"
+            assert desk.palm.pulses == STORED
+            desk.bearer.answer = desk.bearer.hold
+            await asyncio.sleep(60)
+            assert desk.state == "delivered"
+
+    run(story())
+
+
+def test_the_refusal_of_an_older_alert_is_not_felt(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, answer=silence) as desk:
+            await desk.press()
+            await asyncio.sleep(2)
+            older = desk.record(Kind.PANIC)
+            await desk.press()
+            desk.device.take_receipt(receipt(older, verdict=[2, 1]))
+            await asyncio.sleep(3)
+            assert desk.palm.pulses == STORED * 2
+            waiting = desk.device.waiting()[Stream.ALERT]
+            assert waiting == 2, "kept, though it is not sent again in this session"
+            desk.device.take_receipt(receipt(older))
+            await asyncio.sleep(1)
+            assert desk.rows()[older.digest][0] is not None, "a receipt that comes all the same counts"
+
+    run(story())
+
+
+def test_delivered_of_one_alert_is_never_felt_behind_the_next_one(tmp_path: Path) -> None:
+    """It would be taken for the next one's, which has no receipt."""
+
+    async def story() -> None:
+        async with running(tmp_path) as desk:
+            desk.bearer.answer = lambda record: _later(receipt(record)) if record.id.sequence == 1 else silence(record)
+            desk.device.raise_alert(Kind.PANIC)
+            await asyncio.sleep(0.3)
+            assert desk.state == "delivered"
+            desk.device.raise_alert(Kind.PANIC)
+            await asyncio.sleep(10)
+            assert desk.state == "stored"
+            assert desk.palm.pulses == STORED + STORED
+
+    run(story())
+
+
+def test_a_receipt_that_is_kept_while_the_next_alert_is_raised_is_not_felt_as_its_own(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, answer=silence) as desk:
+            await desk.press()
+            await asyncio.sleep(2)
+            first = desk.record(Kind.PANIC)
+            desk.disk.takes_s = 0.4
+            desk.device.take_receipt(receipt(first))
+            await asyncio.sleep(0.1)
+            desk.device.raise_alert(Kind.PANIC)
+            await asyncio.sleep(5)
+            assert desk.palm.pulses[:1] == STORED
+            assert 0.12 not in desk.palm.pulses, "delivered, and the newest is not"
+
+    run(story())
+
+
+def test_the_receipt_of_an_alert_that_was_taken_back_is_not_felt(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, answer=silence) as desk:
+            await desk.press()
+            await asyncio.sleep(2)
+            desk.device.cancel_alert()
+            desk.device.take_receipt(receipt(desk.record(Kind.PANIC)))
+            await asyncio.sleep(3)
+            assert desk.palm.pulses == STORED
+
+    run(story())
 
 
 def test_an_alert_takes_the_fix_it_has_and_one_newer_position_follows(tmp_path: Path) -> None:

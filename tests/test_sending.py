@@ -8,7 +8,7 @@ import pytest
 
 from bondmate.core.delivery import DeliveryPolicy
 from bondmate.errors import LinkError, UnauthorizedError
-from bondmate.records import Kind, SessionId, SignedRecord
+from bondmate.records import Kind, SessionId, SignedRecord, Stream
 from tests.desk import (
     SESSION,
     fix_at,
@@ -164,5 +164,41 @@ def test_when_a_way_works_again_everything_that_waits_is_tried_at_once(tmp_path:
             times = [sent_s for sent_s, _ in desk.bearer.sent_of(Kind.PANIC)[before:]]
             assert len(times) == 3
             assert times[2] - times[0] < 0.1
+
+    run(story())
+
+
+def test_a_press_that_hangs_goes_again_as_soon_as_another_ones_receipt_shows_that_the_way_works(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path) as desk:
+            desk.bearer.answer = silence
+            await desk.press()
+            hangs = desk.record(Kind.PANIC)
+            await asyncio.sleep(9)
+            desk.bearer.answer = desk.bearer.hold
+            works_s = await desk.press()
+            await asyncio.sleep(1)
+            times = [sent_s for sent_s, data in desk.bearer.sent if data.endswith(hangs.data)]
+            assert len(times) == 2
+            assert times[1] - works_s < 0.1
+            assert desk.device.parts.delivery.find(hangs.digest) is None
+
+    run(story())
+
+
+def test_a_way_that_gave_no_answer_is_not_taken_for_one_that_works_when_the_receipt_came_over_another(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        async with running(tmp_path, bearers=("ip", "lte")) as desk:
+            first, second = desk.bearers
+            first.answer = second.answer = silence
+            await desk.press()
+            await asyncio.sleep(10)
+            second.answer = second.hold
+            await desk.press()
+            await asyncio.sleep(60)
+            assert desk.device.parts.delivery.counts().get(Stream.ALERT, 0) == 0
+            assert len(first.sent_of(Kind.PANIC)) == 2, "nothing was sent again over the way that is dead"
 
     run(story())

@@ -1,5 +1,11 @@
+import asyncio
 import logging
+import os
 import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bondmate.records import SessionId
-from bondmate.session import AHEAD, COUNTER_FILE, StartCounter
+from bondmate.session import AHEAD, COUNTER_FILE, Chores, StartCounter
+from tests.eventually import eventually
 
 
 def draw(directory: Path, ahead: int = 1) -> SessionId:
@@ -123,3 +130,111 @@ def test_a_counter_that_cannot_be_written_stops_no_start(tmp_path: Path, caplog:
 def test_a_directory_in_the_place_of_the_counter_stops_no_start(tmp_path: Path) -> None:
     (tmp_path / COUNTER_FILE).mkdir()
     assert draw(tmp_path).counter == 1
+
+
+def test_a_counter_that_is_read_late_moves_on_and_never_back(tmp_path: Path) -> None:
+    for held, expected in ((10, 1 + AHEAD), (60_000, 60_000)):
+        (tmp_path / COUNTER_FILE).write_text(f"{held}\n")
+        counter = StartCounter(tmp_path)
+        counter.draw()
+        counter.draw(AHEAD)
+        counter.load()
+        assert counter.value == expected
+
+
+# --- Chores on a disk that hangs -------------------------------------------------------------------
+
+
+@contextmanager
+def hung(path: Path) -> Iterator[None]:
+    """A path at which every open hangs, as on a dead card, until the block ends."""
+    os.mkfifo(path)
+    try:
+        yield
+    finally:
+        end = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # both ends: whoever waits for the other one has it
+        path.unlink()
+        os.close(end)
+
+
+def chores_of_this_process() -> list[threading.Thread]:
+    return [each for each in threading.enumerate() if each.name == "chores"]
+
+
+def test_chores_are_done_in_their_order_and_a_failed_one_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[int] = []
+
+    async def use() -> None:
+        chores = Chores()
+        for number in range(5):
+            chores.begin(partial(done.append, number))
+        chores.begin(lambda: done.append(1 // 0))
+        chores.begin(partial(done.append, 5))
+        await chores.close()
+        assert done == [0, 1, 2, 3, 4, 5]
+        await eventually(lambda: not chores_of_this_process(), "the thread to end")
+
+    asyncio.run(use())
+    [said] = caplog.records
+    assert said.getMessage() == "a chore on the disk failed"
+
+
+def test_behind_a_chore_that_hangs_each_other_waits_once_and_the_last_value_is_written() -> None:
+    answers, hangs = threading.Event(), threading.Event()
+    value, written, others = 0, [], []
+
+    def hang() -> None:
+        hangs.set()
+        assert answers.wait(30)
+
+    def write() -> None:
+        written.append(value)
+
+    def writer(number: int) -> None:
+        others.append(number)
+
+    async def use() -> None:
+        nonlocal value
+        chores = Chores()
+        chores.begin(hang)
+        await eventually(hangs.is_set, "the chore to hang")
+        for value in range(1, 1001):
+            chores.begin(write)
+            chores.begin(partial(writer, value))  # each another chore: none of these may be left out
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(chores.settled(), 0.01)
+        assert (written, others, len(chores_of_this_process())) == ([], [], 1)
+        answers.set()
+        await chores.settled()
+        assert (written, len(others)) == ([1000], 1000)
+        value = 7
+        chores.begin(write)
+        await chores.close()
+        assert written == [1000, 7], "one that was done may come again"
+
+    asyncio.run(use())
+
+
+def test_a_dead_card_holds_up_neither_the_draw_nor_the_executor_nor_the_end(tmp_path: Path) -> None:
+    (tmp_path / COUNTER_FILE).write_text("10\n")
+    part = tmp_path / f"{COUNTER_FILE}.part"
+
+    async def use() -> None:
+        chores, counter = Chores(), StartCounter(tmp_path)
+        chores.begin(counter.load)
+        await chores.settled()
+        for _ in range(50):
+            counter.draw(AHEAD)
+            chores.begin(counter.persist)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(chores.close(), 0.01)
+        assert await asyncio.wait_for(asyncio.to_thread(int, "7"), 10) == 7
+        assert len(chores_of_this_process()) == 1
+
+    with hung(part):
+        asyncio.run(use())  # which waits for every thread of the executor
+        [thread] = chores_of_this_process()
+        assert thread.is_alive()
+        assert kept(tmp_path) == "10\n"
+    thread.join(10)
+    assert not thread.is_alive(), "a loop that has ended is no error to it"

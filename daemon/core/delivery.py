@@ -7,16 +7,21 @@ but by a verified receipt, or because a gap record names it: errors slow down, t
 import math
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
-from bondmate.core.places import Channel, Places
+from bondmate.core.places import CAPACITY, Channel, Places
+from bondmate.core.queued import Flight, Queued, Transmit
 from bondmate.core.surplus import RULES, in_one_gap, surplus
 from bondmate.records import Moment, SessionId, SignedRecord, Stream, Surplus
 
 FAIR_TURN = 4
 """Every so many-th exchange of a channel goes to the record that has waited longest for one, whatever its class: a
 record that is never answered cannot keep others from their turn."""
+
+CROWD_RESTS = 4
+"""A place that failed rests so many times longer while more records wait than there are places: a long queue and a
+gateway that answers all with errors make no flood, and what needs not wait for others does not wait for this either."""
 
 PRIORITY = {
     Stream.ALERT: 0,
@@ -36,8 +41,8 @@ class DeliveryPolicy:
     attempt_s: float = 22.0
     """A confirmable exchange gives up after 14 to 21 s (ACK_TIMEOUT 2 s, two retransmissions): never cut one short."""
     backoff_s: float = 1.0
-    """After the first failed attempt: most losses are single datagrams. And the rest that any failure gives to its
-    place: a long queue and a gateway that answers all with errors make no flood."""
+    """After the first failed attempt: most losses are single datagrams. And the rest that a failure gives to its place,
+    CROWD_RESTS times as long in a crowd."""
     alert_cap_s: float = 8.0
     """No alert waits longer between two tries, jitter aside, for ever."""
     routine_cap_s: float = 30.0
@@ -48,20 +53,7 @@ class DeliveryPolicy:
     """A bearer that does not report within this after the attempt's end is written off for that attempt."""
     race_after_s: float = 4.0
     """An alert without an answer after this goes over the next bearer too: a first datagram and its first
-    retransmission (after 2 to 3 s) had their chance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Transmit:
-    """Do it: send this record over this bearer and report before `deadline_s` (monotonic).
-
-    `number` tells one attempt from all others.
-    """
-
-    record: SignedRecord
-    bearer: str
-    deadline_s: float
-    number: int
+    retransmission (after 2 to 3 s) had their chance. And over the same one again, when that turns out to work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,35 +71,6 @@ class Waiting:
     why: str
 
 
-@dataclass(slots=True, eq=False)
-class _Entry:
-    record: SignedRecord
-    born_s: float
-    stored: Moment | None
-    due_s: float
-    """When the next attempt may start; infinite while nothing but a report can tell."""
-    waits_since_s: float
-    """When it was submitted, or tried last."""
-    racing: bool = False
-    """Whether `due_s` is the start of another bearer beside those that carry it; else it is a retry."""
-    attempts: int = 0
-    failures: int = 0
-    bearer: str | None = None
-    why: str = "not tried yet"
-    carriers: set[str] = field(default_factory=set)
-    """The bearers that carry it now."""
-    failed_s: dict[str, float] = field(default_factory=dict)
-    """When each bearer failed it last."""
-
-    @property
-    def channel(self) -> Channel:
-        return Channel.ALERT if self.record.id.stream is Stream.ALERT else Channel.ROUTINE
-
-    @property
-    def priority(self) -> int:
-        return PRIORITY[self.record.id.stream]
-
-
 class Delivery:
     """The queue of records that have no verified receipt yet, as far as they are in memory."""
 
@@ -117,13 +80,13 @@ class Delivery:
         self._bearers = bearers
         self._rng = rng
         self._numbers = count(1)
-        self._entries: dict[bytes, _Entry] = {}
+        self._entries: dict[bytes, Queued] = {}
         """By digest: what a receipt names."""
-        self._flights: dict[int, tuple[Transmit, _Entry]] = {}
-        """By number, until the bearer reports, whether the record is still queued or not."""
+        self._flights: dict[int, Flight] = {}
+        """By number, until the bearer reports."""
         self._places = {channel: {bearer: Places(channel) for bearer in bearers} for channel in Channel}
         self._turns = Counter[Channel]()
-        self._youngest: _Entry | None = None
+        self._youngest: Queued | None = None
         """The youngest alert that was ever tried."""
 
     # --- the queue ---------------------------------------------------------------------------------
@@ -134,12 +97,27 @@ class Delivery:
         `stored` is when its commit returned, None while it is only in memory; `born_s` is the device's lifetime when
         it was made.
         """
-        self._entries.setdefault(record.digest, _Entry(record, born_s, stored, due_s=now, waits_since_s=now))
+        fresh = record.id.stream is Stream.ALERT and self._youngest is not None and born_s >= self._youngest.born_s
+        queued = Queued(record, born_s, stored, due_s=now, waits_since_s=now, fresh=fresh)
+        self._entries.setdefault(record.digest, queued)
 
     def find(self, digest: bytes) -> SignedRecord | None:
         """The queued record with that digest."""
         entry = self._entries.get(digest)
         return None if entry is None else entry.record
+
+    def is_open(self, digest: bytes) -> bool:
+        """Whether the record is queued, and to be sent."""
+        entry = self._entries.get(digest)
+        return entry is not None and not entry.parked
+
+    def park(self, digest: bytes, why: str) -> None:
+        """Keep the record in the queue, and never send it again; `why` is for people.
+
+        For what the gateway refused: that may have been a mistake, so a receipt may still come.
+        """
+        if entry := self._entries.get(digest):
+            entry.parked, entry.racing, entry.due_s, entry.why = True, False, math.inf, why
 
     def mark_stored(self, digest: bytes, moment: Moment) -> None:
         """The record was committed after it was queued."""
@@ -168,7 +146,7 @@ class Delivery:
 
     def surplus(self, lifetime_s: float) -> list[Surplus]:
         """What is not worth its place any more, as much as one gap record can name; nothing that is in flight."""
-        streams: dict[Stream, list[_Entry]] = {stream: [] for stream in RULES}
+        streams: dict[Stream, list[Queued]] = {stream: [] for stream in RULES}
         for entry in self._entries.values():
             if entry.record.id.stream in streams:
                 streams[entry.record.id.stream].append(entry)
@@ -176,21 +154,19 @@ class Delivery:
         for entries in streams.values():
             entries.sort(key=lambda entry: (entry.born_s, entry.record.id.sequence))
             found += surplus([(entry.record, entry.born_s) for entry in entries], lifetime_s)
-        return in_one_gap(each for each in found if not self._entries[each.record.digest].carriers)
+        flying = {flight.order.record.digest for flight in self._flights.values()}
+        return in_one_gap(each for each in found if each.record.digest not in flying)
 
     def counts(self) -> dict[Stream, int]:
         """How many records of each stream are queued."""
         return Counter(entry.record.id.stream for entry in self._entries.values())
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     def snapshot(self, now: float) -> list[Waiting]:
         """The queue, the most urgent class first, in each the oldest first."""
         return [
             Waiting(
                 record=entry.record,
-                priority=entry.priority,
+                priority=_priority(entry),
                 in_flight=bool(entry.carriers),
                 stored=entry.stored,
                 attempts=entry.attempts,
@@ -198,37 +174,50 @@ class Delivery:
                 bearer=entry.bearer,
                 why=entry.why,
             )
-            for entry in sorted(self._entries.values(), key=lambda entry: (entry.priority, entry.born_s))
+            for entry in sorted(self._entries.values(), key=lambda entry: (_priority(entry), entry.born_s))
         ]
 
     # --- sending -----------------------------------------------------------------------------------
 
     def failed(self, order: Transmit, why: str, now: float) -> None:
-        """That attempt ended; a record that is still queued waits for the next. `why` is for people.
+        """That attempt ended; a record that is still to be sent waits for the next. `why` is for people.
 
         A report that comes too late, or twice, changes nothing.
         """
         if order.number in self._flights:
             self._land(order.number, why, now)
 
-    def reachable(self, now: float) -> None:
-        """A way to the gateway works again, or a new one is open: whatever waits for its next try is due now."""
+    def succeeded(self, order: Transmit, now: float) -> None:
+        """The gateway's answer to that attempt settled the record: `is_open` is False now.
+
+        So the bearer works: alerts that it carries without an answer for long are sent over it once more.
+        """
+        self.failed(order, "the answer did not name it", now)
+        for places in self._places.values():
+            places[order.bearer].succeeded()
+        self._write_off(order.bearer, {Channel.ALERT}, now)
+
+    def reachable(self, bearer: str, now: float) -> None:
+        """A bearer works again, or has a new way to the gateway: whatever waits for its next try is due now.
+
+        So is what that bearer carries without an answer for long.
+        """
         for entry in self._entries.values():
-            if not entry.racing:
+            if not (entry.racing or entry.parked):
                 entry.due_s = min(entry.due_s, now)
+        self._write_off(bearer, set(Channel), now)
 
     def poll(self, now: float) -> list[Transmit]:
         """What to send now: fresh presses first; then by turns, mostly the most urgent class and in it the newest.
 
         The newest, for somebody may have pressed just now.
         """
-        for order, _ in list(self._flights.values()):
+        for order in [flight.order for flight in self._flights.values()]:
             if now >= order.deadline_s + self._policy.hung_s:
                 self._land(order.number, f"{order.bearer} did not report in time", now)
         due = [entry for entry in reversed(self._entries.values()) if entry.due_s <= now]
-        due.sort(key=lambda entry: (entry.priority, -entry.born_s))
-        # the oldest of them first, so that none makes another one stale
-        fresh = [entry for entry in reversed(due) if self._is_fresh(entry)]
+        due.sort(key=lambda entry: (_priority(entry), -entry.born_s))
+        fresh = [entry for entry in due if entry.fresh]
         orders = [self._start(entry, ways, now) for entry in fresh if (ways := self._ways(entry, now))]
         for channel in Channel:
             orders += self._take_turns(channel, [entry for entry in due if entry.channel is channel], now)
@@ -236,18 +225,20 @@ class Delivery:
 
     def next_due(self) -> float | None:
         """When `poll` has something to do next, if nothing is reported before."""
-        next_s = min((order.deadline_s for order, _ in self._flights.values()), default=math.inf) + self._policy.hung_s
+        next_s = (
+            min((flight.order.deadline_s for flight in self._flights.values()), default=math.inf) + self._policy.hung_s
+        )
         free_s = {channel: self._free_s(channel) for channel in Channel}
         for entry in self._entries.values():
             if entry.due_s < next_s:
-                if entry.carriers or self._is_fresh(entry):
+                if entry.carriers or entry.fresh:
                     way_s = min((self._way_s(entry, bearer) for bearer in self._bearers), default=math.inf)
                 else:
                     way_s = free_s[entry.channel]
                 next_s = min(next_s, max(entry.due_s, way_s))
         return None if next_s == math.inf else next_s
 
-    def _take_turns(self, channel: Channel, due: list[_Entry], now: float) -> list[Transmit]:
+    def _take_turns(self, channel: Channel, due: list[Queued], now: float) -> list[Transmit]:
         """Fill the places. `due` has the most urgent first."""
         orders: list[Transmit] = []
         if not due or self._free_s(channel) > now:
@@ -265,38 +256,30 @@ class Delivery:
             else:
                 return orders
 
-    def _is_fresh(self, entry: _Entry) -> bool:
-        """Whether it is a press that was never tried, and no alert that is younger was."""
-        return (
-            entry.attempts == 0
-            and entry.channel is Channel.ALERT
-            and self._youngest is not None
-            and entry.born_s >= self._youngest.born_s
-        )
-
     def _free_s(self, channel: Channel) -> float:
         """When any bearer has a place for what is not fresh."""
         return min((places.free_s() for places in self._places[channel].values()), default=math.inf)
 
-    def _way_s(self, entry: _Entry, bearer: str) -> float:
+    def _way_s(self, entry: Queued, bearer: str) -> float:
         """When a bearer has a place for it, if nothing is reported before."""
         if bearer in entry.carriers:
             return math.inf
-        return self._places[entry.channel][bearer].free_s(fresh=self._is_fresh(entry))
+        return self._places[entry.channel][bearer].free_s(fresh=entry.fresh)
 
-    def _ways(self, entry: _Entry, now: float) -> list[str]:
+    def _ways(self, entry: Queued, now: float) -> list[str]:
         """The bearers that have a place for it now, in order of preference."""
         return [bearer for bearer in self._bearers if self._way_s(entry, bearer) <= now]
 
-    def _start(self, entry: _Entry, ways: list[str], now: float) -> Transmit:
+    def _start(self, entry: Queued, ways: list[str], now: float) -> Transmit:
         """Start an attempt over the bearer that did not fail it for the longest time."""
         bearer = min(ways, key=lambda way: entry.failed_s.get(way, -math.inf))
         order = Transmit(entry.record, bearer, now + self._policy.attempt_s, next(self._numbers))
-        self._flights[order.number] = order, entry
+        self._flights[order.number] = Flight(order, entry, now)
         self._places[entry.channel][bearer].flying += 1
         if entry.channel is Channel.ALERT and (self._youngest is None or entry.born_s >= self._youngest.born_s):
             self._youngest = entry
         entry.carriers.add(bearer)
+        entry.fresh = False
         entry.attempts += 1
         entry.waits_since_s = now
         entry.bearer = bearer
@@ -305,16 +288,41 @@ class Delivery:
         entry.racing, entry.due_s = True, now + self._policy.race_after_s if can_race else math.inf
         return order
 
+    def _is_crowded(self, channel: Channel) -> bool:
+        waiting = sum(entry.channel is channel and not entry.parked for entry in self._entries.values())
+        return waiting > CAPACITY[channel]
+
+    def _write_off(self, bearer: str, channels: set[Channel], now: float) -> None:
+        """The bearer works: what it carries without an answer for long may go over it again, the latest first."""
+        for flight in reversed(self._flights.values()):
+            entry, places = flight.of, self._places[flight.of.channel][bearer]
+            if (
+                flight.order.bearer == bearer
+                and entry.channel in channels
+                and now >= flight.started_s + self._policy.race_after_s
+                and not flight.written_off
+                and places.write_off()
+            ):
+                flight.written_off = True
+                entry.carriers.discard(bearer)
+                entry.failed_s.pop(bearer, None)
+                if not entry.parked:
+                    entry.racing, entry.due_s = False, now
+                    entry.why = f"no answer over {bearer}, though that works"
+
     def _land(self, number: int, why: str, now: float) -> None:
-        order, entry = self._flights.pop(number)
+        flight = self._flights.pop(number)
+        order, entry, policy = flight.order, flight.of, self._policy
         places = self._places[entry.channel][order.bearer]
+        if flight.written_off:
+            places.written_off -= 1
+            return
         places.flying -= 1
         entry.carriers.discard(order.bearer)
-        if self._entries.get(order.record.digest) is not entry:
+        if entry.parked or self._entries.get(order.record.digest) is not entry:
             return
-        places.rest(now, now + self._policy.backoff_s)
+        places.rest(now, policy.backoff_s * (CROWD_RESTS if self._is_crowded(entry.channel) else 1))
         entry.failed_s[order.bearer] = now
-        policy = self._policy
         cap_s = policy.alert_cap_s if entry.channel is Channel.ALERT else policy.routine_cap_s
         wait_s = min(policy.backoff_s * 2 ** min(entry.failures, 16), cap_s)
         retry_s = now + wait_s * self._rng.uniform(1 - policy.jitter, 1 + policy.jitter)
@@ -322,3 +330,7 @@ class Delivery:
         entry.due_s = retry_s if entry.racing else min(entry.due_s, retry_s)
         entry.racing = False
         entry.why = why
+
+
+def _priority(entry: Queued) -> int:
+    return PRIORITY[entry.record.id.stream]

@@ -61,6 +61,10 @@ class FeedbackPlayer:
         if len(self._waiting) > MAX_WAITING:
             self._waiting.pop(-1 if self._waiting[-1].pattern is Pattern.DELIVERED else 0)
 
+    def drop_all_but(self, about: bytes) -> None:
+        """A new alert was raised: what still waits to be felt about others would be taken for its own."""
+        self._waiting = [waiting for waiting in self._waiting if waiting.about == about]
+
     def take_felt(self) -> list[Felt]:
         """What was felt to its end since the last call, in that order."""
         felt, self._felt = self._felt, []

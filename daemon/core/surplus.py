@@ -17,24 +17,28 @@ class Rule:
 
     bound: int
     """With more than so many something goes."""
+    keep: int
+    """So many stay then: well below the bound, for a gap record costs as much as one of those it names."""
     expires_s: float = math.inf
-    """So old, in seconds of the device's lifetime, a record is of no use."""
+    """So old, in seconds of the device's lifetime, a record is of no use; it goes when one is OVERDUE times as old."""
     track: bool = False
     """Thin what is older, as a track. Without this the oldest go."""
 
 
 RULES: Mapping[Stream, Rule] = {
-    Stream.POSITION: Rule(bound=512, track=True),
-    Stream.PRESENCE: Rule(bound=60, expires_s=12 * 3600.0),
-    Stream.HEALTH: Rule(bound=16, expires_s=24 * 3600.0),
+    Stream.POSITION: Rule(bound=512, keep=448, track=True),
+    Stream.PRESENCE: Rule(bound=128, keep=64, expires_s=12 * 3600.0),
+    Stream.HEALTH: Rule(bound=32, keep=16, expires_s=24 * 3600.0),
 }
 """Health: each record replaces those before it, but what failed last and when helps whoever repairs it. Presence: where
 an officer was on duty half a day ago helps nobody."""
 
 TRACK_NEWEST = 128
 """So many of the newest of a track stay as they are, and its first: where it began."""
-TRACK_STEP = 64
-"""So many go at a time: one gap record for many, yet few enough that only those go that are missed least."""
+TRACK_STEP = RULES[Stream.POSITION].bound - RULES[Stream.POSITION].keep
+"""So many go at a time, however many there are: few enough that only those go that are missed least."""
+OVERDUE = 1.25
+"""What expires goes together: one gap record for many."""
 
 GAP_RECORDS = 128
 GAP_GROUPS = 16
@@ -49,10 +53,12 @@ def surplus(entries: Sequence[tuple[SignedRecord, float]], lifetime_s: float) ->
     rule = RULES.get(entries[0][0].id.stream) if entries else None
     if rule is None:
         return []
-    gone = [Surplus(record, Reason.EXPIRED) for record, born_s in entries if lifetime_s - born_s >= rule.expires_s]
+    gone: list[Surplus] = []
+    if lifetime_s - entries[0][1] >= OVERDUE * rule.expires_s:
+        gone += [Surplus(record, Reason.EXPIRED) for record, born_s in entries if lifetime_s - born_s >= rule.expires_s]
     left = entries[len(gone) :]
     if len(left) > rule.bound:
-        going = _least_missed(left, lifetime_s) if rule.track else range(len(left) - rule.bound)
+        going = _least_missed(left, lifetime_s) if rule.track else range(len(left) - rule.keep)
         gone += [Surplus(left[index][0], Reason.SUPERSEDED) for index in going]
     return gone
 

@@ -10,17 +10,21 @@ from pathlib import Path
 import apsw
 
 from bondmate.durable import sync_directory
-from bondmate.errors import StoreError
+from bondmate.errors import StoreError, StoreTrouble
 from bondmate.records import CHAINED, Opened
-from bondmate.store.salvage import COLUMNS, undelivered
+from bondmate.store.rows import keep_clock
 from bondmate.store.schema import MIGRATIONS
-from bondmate.store.troubles import store_error
+from bondmate.store.troubles import store_error, trouble_of
+from bondmate.store.wreck import Wreck
 
 log = logging.getLogger(__name__)
 
 DATABASE_FILE = "outbox.db"
 APPLICATION_ID = 0x424D4F58
 """`BMOX`: file(1) and a careful opener can tell whose file this is."""
+
+PLACES = 1 << 40
+"""So many places has each file that takes the place of another: what it takes up from that keeps its own."""
 
 LOG_HEADER_OCTETS = 32
 """A log of that length holds nothing (sqlite.org/walformat.html)."""
@@ -49,16 +53,16 @@ def open_database(directory: Path) -> tuple[apsw.Connection, Opened]:
     path = directory / DATABASE_FILE
     try:
         return _open(path)
-    except (apsw.NotADBError, apsw.CorruptError) as error:
+    except (apsw.Error, OSError, UnicodeDecodeError) as error:
+        if trouble_of(error) is not StoreTrouble.DAMAGED:
+            raise store_error(f"{path} cannot be opened", error) from error
         damage = str(error)
-    except (apsw.Error, OSError) as error:
-        raise store_error(f"{path} cannot be opened", error) from error
     try:
         log.critical(
             "%s is damaged (%s): set aside as %s, going on with a fresh one", path, damage, set_aside(directory)
         )
         return _open(path)
-    except (apsw.Error, OSError) as error:
+    except (apsw.Error, OSError, UnicodeDecodeError) as error:
         raise store_error(f"{path} cannot be opened afresh", error) from error
 
 
@@ -68,17 +72,31 @@ def abandon(connection: apsw.Connection) -> None:
     connection.close()
 
 
+def damaged_path(directory: Path, number: int) -> Path:
+    """Where a damaged file was put; its log is beside it."""
+    return directory / f"{DATABASE_FILE}.damaged-{number}"
+
+
 def set_aside(directory: Path) -> Path:
     """Rename the file and its companions to the next free name: somebody may still read what they hold. OSError."""
-    path = directory / DATABASE_FILE
-    aside = f"{DATABASE_FILE}.damaged-{max(_damaged(directory), default=0) + 1}"
+    path, newest = directory / DATABASE_FILE, max(_damaged(directory), default=0)
+    # a log that is left alone is that of the newest one: the power went between the two renames
+    orphan = not path.exists() and damaged_path(directory, newest).exists() and not _log(directory, newest).exists()
+    number = newest if orphan else newest + 1
     # the file first, and for certain: without its log it could pass for whole, an older state of it
-    for suffix in ("", "-wal"):
-        companion = path.with_name(DATABASE_FILE + suffix)
-        if companion.exists():
-            companion.rename(path.with_name(aside + suffix))
+    for before, after in (
+        (path, damaged_path(directory, number)),
+        (path.with_name(path.name + "-wal"), _log(directory, number)),
+    ):
+        if before.exists():
+            before.rename(after)
             sync_directory(directory)
-    return path.with_name(aside)
+    return damaged_path(directory, number)
+
+
+def _log(directory: Path, number: int) -> Path:
+    path = damaged_path(directory, number)
+    return path.with_name(path.name + "-wal")
 
 
 def _damaged(directory: Path) -> set[int]:
@@ -137,18 +155,26 @@ def _migrate(connection: apsw.Connection, directory: Path) -> Opened:
                 connection.execute(script)
             if damaged:
                 # with the tables, or a power cut here would make a device that never had an alert
-                _go_on_from(connection, directory / f"{DATABASE_FILE}.damaged-{max(damaged)}")
+                _go_on_from(connection, directory, max(damaged))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     return Opened.REPLACED if damaged else Opened.AS_IT_WAS
 
 
-def _go_on_from(connection: apsw.Connection, damaged: Path) -> None:
-    """Begin a fresh file: the chains are lost, but what was to be delivered is saved as far as it can be read."""
+def _go_on_from(connection: apsw.Connection, directory: Path, number: int) -> None:
+    """Begin the file that takes the place of a damaged one: the chains are lost, and the rest is to be salvaged.
+
+    That takes long and needs room, so it has to wait (see salvage). What a file that cannot be read had still to take
+    up from an earlier one stays in that.
+    """
     connection.executemany("INSERT INTO head (stream) VALUES (?)", [(int(stream),) for stream in CHAINED])
-    saved = 0
-    for row in undelivered(damaged):
-        values = ", ".join("?" * len(row))
-        connection.execute(f"INSERT INTO record ({COLUMNS}) VALUES ({values}) ON CONFLICT DO NOTHING", row)  # noqa: S608 - constants
-        saved += connection.changes()
-    log.warning("%d records that wait to be delivered were saved from %s", saved, damaged)
+    connection.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (number * PLACES,))
+    wreck = Wreck(damaged_path(directory, number))
+    try:
+        clock = wreck.clock()
+        if clock is not None:
+            keep_clock(connection, clock)
+        connection.executemany("INSERT OR IGNORE INTO salvage VALUES (?, ?, ?)", wreck.salvage())
+        connection.execute("INSERT OR REPLACE INTO salvage (damaged) VALUES (?)", (number,))
+    finally:
+        wreck.close()

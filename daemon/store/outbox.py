@@ -14,12 +14,10 @@ import apsw
 
 from bondmate.errors import StoreError, StoreTrouble
 from bondmate.records import (
-    ALERT_KINDS,
     DeviceId,
     EarlierAlert,
     Felt,
     History,
-    Kind,
     Moment,
     Opened,
     SessionId,
@@ -27,49 +25,16 @@ from bondmate.records import (
     StoredRecord,
     Stream,
 )
-from bondmate.store import rows
+from bondmate.store import queries, rows
 from bondmate.store.database import DATABASE_FILE, abandon, open_database, set_aside
 from bondmate.store.reserve import Reserve
+from bondmate.store.salvage import Salvage
 from bondmate.store.troubles import store_error
 from bondmate.store.worker import Worker
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-ERASED_AT_ONCE = 100
-"""Records in one transaction of `upkeep`: an alert that comes then waits for no more than that."""
-
-LAST_PLACE = 2**63 - 1
-
-NEWEST_ALERT = (
-    f"SELECT position FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - constants
-    f" AND kind IN ({', '.join(str(int(kind)) for kind in sorted(ALERT_KINDS))}) ORDER BY position DESC LIMIT 1"
-)
-
-NEWEST_POSITION = (
-    f"SELECT position FROM record INDEXED BY record_stream WHERE stream = {int(Stream.POSITION)}"  # noqa: S608 - a constant
-    " AND position > ? ORDER BY position DESC LIMIT 1"
-)
-"""Behind a place."""
-
-CANCELLED = (
-    f"SELECT EXISTS (SELECT 1 FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - constants
-    f" AND position > ? AND kind = {int(Kind.CANCELLATION)})"
-)
-
-PENDING = (
-    f"SELECT {rows.COLUMNS} FROM record INDEXED BY record_pending"  # noqa: S608 - constants
-    " WHERE receipt IS NULL AND stream = ? AND position < ? ORDER BY position DESC"
-)
-
-WAITING = "SELECT stream, count(*) FROM record INDEXED BY record_pending WHERE receipt IS NULL GROUP BY stream"
-
-ERASABLE = (
-    "SELECT position FROM record INDEXED BY record_delivered WHERE receipt IS NOT NULL AND delivered_lifetime_s < ?1"  # noqa: S608 - constants
-    f" AND NOT (stream = {int(Stream.ALERT)} AND position >= ?2) AND position IS NOT ?3 LIMIT {ERASED_AT_ONCE}"
-)
-"""The newest alert, at ?2, stays with what is behind it in its stream; so does the newest position behind it, at ?3."""
 
 
 class SqliteOutbox:
@@ -81,7 +46,10 @@ class SqliteOutbox:
         self._device = device
         self._worker = Worker()
         self._reserve = Reserve(directory)
+        self._salvage = Salvage(directory, self._reserve)
         self._connection: apsw.Connection | None = None
+        self._changed: dict[bytes, int] = {}
+        """The places of alerts that the disk has changed, by the digests under which they were handed out."""
 
     async def open(self) -> Opened:
         """See ports.Outbox. The reserve of a full disk may be used."""
@@ -92,12 +60,26 @@ class SqliteOutbox:
             self._connection, opened = self._reserve.spend(lambda: open_database(self._directory))
             return opened
 
-        return await self._worker.run(run)
+        return await self._run(run)
+
+    async def salvage(self) -> int:
+        """See ports.Outbox. In many small steps: what else is to be done goes between them."""
+        saved = 0
+        try:
+            while (step := await self._write(self._salvage.step)) is not None:
+                saved += step
+        except StoreError:
+            if not saved:
+                raise
+        if saved:
+            log.warning("%d records that wait to be delivered were saved from what was set aside", saved)
+        return saved
 
     async def close(self) -> None:
         """Close the file and end the thread; for good. Raises nothing: what was committed is in the log."""
 
         def run() -> None:
+            self._salvage.close()
             connection, self._connection = self._connection, None
             if connection is None:
                 return
@@ -107,7 +89,7 @@ class SqliteOutbox:
                     abandon(connection)
                 else:
                     connection.close()
-            except (apsw.Error, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - nobody can do anything about it
                 log.warning("%s could not be closed: %s", self._path, error)
 
         await self._worker.close(run)
@@ -142,19 +124,19 @@ class SqliteOutbox:
 
         await self._write(run, moment, spends=True)
 
-    async def shift(self, session: SessionId, since_s: float, by_s: float) -> None:
+    async def shift(self, session: SessionId, since_s: float, until_s: float, by_s: float) -> None:
         """See ports.Outbox. By indexes, for the file may be large and the card cold."""
 
         def run(connection: apsw.Connection) -> None:
             connection.execute(
                 "UPDATE record SET stored_lifetime_s = stored_lifetime_s + ?"
-                " WHERE session = ? AND stored_lifetime_s > ?",
-                (by_s, session.octets, since_s),
+                " WHERE session = ? AND stored_lifetime_s > ? AND stored_lifetime_s <= ?",
+                (by_s, session.octets, since_s, until_s),
             )
             connection.execute(
                 "UPDATE record INDEXED BY record_delivered SET delivered_lifetime_s = delivered_lifetime_s + ?"
-                " WHERE receipt IS NOT NULL AND delivered_lifetime_s > ?",
-                (by_s, since_s),
+                " WHERE receipt IS NOT NULL AND delivered_lifetime_s > ? AND delivered_lifetime_s <= ?",
+                (by_s, since_s, until_s),
             )
 
         await self._write(run)
@@ -165,8 +147,8 @@ class SqliteOutbox:
         def run(connection: apsw.Connection) -> None:
             connection.execute(
                 "UPDATE record SET receipt = ?, delivered_lifetime_s = ?, delivered_at_ms = ?"
-                " WHERE digest = ? AND receipt IS NULL",
-                (receipt, moment.lifetime_s, moment.utc_ms, digest),
+                " WHERE (digest = ? OR position = ?) AND receipt IS NULL",
+                (receipt, moment.lifetime_s, moment.utc_ms, digest, self._changed.get(digest)),
             )
 
         await self._write(run, moment)
@@ -175,7 +157,10 @@ class SqliteOutbox:
         """See ports.Outbox. What was felt once stays felt."""
 
         def run(connection: apsw.Connection) -> None:
-            connection.execute("UPDATE record SET felt = max(felt, ?) WHERE digest = ?", (int(felt), digest))
+            connection.execute(
+                "UPDATE record SET felt = max(felt, ?) WHERE digest = ? OR position = ?",
+                (int(felt), digest, self._changed.get(digest)),
+            )
 
         await self._write(run)
 
@@ -197,7 +182,7 @@ class SqliteOutbox:
         """See ports.Outbox: for every stream. Counts also those that this daemon cannot read."""
 
         def run(connection: apsw.Connection) -> Mapping[Stream, int]:
-            found: dict[Any, Any] = dict(connection.execute(WAITING))
+            found: dict[Any, Any] = dict(connection.execute(queries.WAITING))
             return {stream: found.get(int(stream), 0) for stream in Stream}
 
         return await self._read(run)
@@ -206,9 +191,9 @@ class SqliteOutbox:
         """See ports.Outbox. Fewer than `limit` only at the end."""
 
         def run(connection: apsw.Connection) -> list[StoredRecord]:
-            place = LAST_PLACE if before is None else before
-            with closing(connection.execute(PENDING, (int(stream), place))) as found:
-                return list(islice(rows.readable(self._device, found), limit))
+            place = queries.LAST_PLACE if before is None else before
+            with closing(connection.execute(queries.PENDING, (int(stream), place))) as found:
+                return list(islice(rows.readable(self._device, found, self._changed), limit))
 
         return await self._read(run)
 
@@ -216,11 +201,11 @@ class SqliteOutbox:
         """See ports.Outbox."""
 
         def run(connection: apsw.Connection) -> EarlierAlert | None:
-            place = connection.execute(NEWEST_ALERT).get
+            place = connection.execute(queries.NEWEST_ALERT).get
             found = connection.execute(f"SELECT {rows.COLUMNS} FROM record WHERE position = ?", (place,)).fetchall()  # noqa: S608 - a constant
-            for alert in rows.readable(self._device, found):
-                cancelled = bool(connection.execute(CANCELLED, (place,)).get)
-                located = connection.execute(NEWEST_POSITION, (place,)).get is not None
+            for alert in rows.readable(self._device, found, self._changed):
+                cancelled = bool(connection.execute(queries.CANCELLED, (place,)).get)
+                located = connection.execute(queries.NEWEST_POSITION, (place,)).get is not None
                 return EarlierAlert(alert, cancelled, located)
             return None
 
@@ -234,22 +219,22 @@ class SqliteOutbox:
         """
 
         def erase(connection: apsw.Connection) -> int:
-            alert = connection.execute(NEWEST_ALERT).get or LAST_PLACE
-            position = connection.execute(NEWEST_POSITION, (alert,)).get
+            alert = connection.execute(queries.NEWEST_ALERT).get or queries.LAST_PLACE
+            position = connection.execute(queries.NEWEST_POSITION, (alert,)).get
             older_s = moment.lifetime_s - keep_delivered_s
-            connection.execute(f"DELETE FROM record WHERE position IN ({ERASABLE})", (older_s, alert, position))  # noqa: S608 - a constant
+            connection.execute(f"DELETE FROM record WHERE position IN ({queries.ERASABLE})", (older_s, alert, position))  # noqa: S608 - a constant
             return connection.changes()
 
         def empty_the_log(connection: apsw.Connection) -> None:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
-        while await self._write(erase, moment) == ERASED_AT_ONCE:
+        while await self._write(erase, moment) == queries.ERASED_AT_ONCE:
             pass
         await self._read(empty_the_log)
-        await self._worker.run(self._reserve.fill)
+        await self._run(self._reserve.fill)
 
     async def _read(self, run: Callable[[apsw.Connection], T]) -> T:
-        return await self._worker.run(lambda: self._guarded(run))
+        return await self._run(lambda: self._guarded(run))
 
     async def _write(
         self, run: Callable[[apsw.Connection], T], moment: Moment | None = None, *, spends: bool = False
@@ -270,7 +255,16 @@ class SqliteOutbox:
         def call() -> T:
             return self._guarded(transaction)
 
-        return await self._worker.run((lambda: self._reserve.spend(call)) if spends else call)
+        return await self._run((lambda: self._reserve.spend(call)) if spends else call)
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        """What the call raises that nobody has thought of is an error of the store too: it must not end the process."""
+        try:
+            return await self._worker.run(call)
+        except StoreError:
+            raise
+        except Exception as error:
+            raise StoreError(f"{self._path} failed: {type(error).__name__}: {error}") from error
 
     def _guarded(self, run: Callable[[apsw.Connection], T]) -> T:
         connection = self._connection
@@ -278,7 +272,7 @@ class SqliteOutbox:
             raise StoreError("the outbox is not open")
         try:
             return run(connection)
-        except (apsw.Error, OSError) as error:
+        except (apsw.Error, OSError, UnicodeDecodeError) as error:
             failure = store_error(f"{self._path} failed", error, connection.system_errno)
             if failure.trouble is StoreTrouble.DAMAGED:
                 failure = StoreError(f"{self._path} is damaged ({error}): {self._give_up(connection)}", failure.trouble)

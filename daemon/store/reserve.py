@@ -36,10 +36,8 @@ class Reserve:
     @property
     def spent(self) -> bool:
         """Whether some of it was given up; not true before it was first made. OSError."""
-        try:
-            return self._path.stat().st_size < RESERVE_OCTETS
-        except FileNotFoundError:
-            return False
+        size = self._size()
+        return size is not None and size < RESERVE_OCTETS
 
     def spend(self, call: Callable[[], T]) -> T:
         """The call's result; each time it fails because the disk is full, a piece is given up and it is made again.
@@ -60,12 +58,19 @@ class Reserve:
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise store_error(f"{self._path} cannot be made", error) from error
-            have, free = self._path.stat().st_size, shutil.disk_usage(self._path.parent).free
+            # without a directory entry to spare there is no file at all
+            have, free = self._size() or 0, shutil.disk_usage(self._path.parent).free
             raise StoreError(
                 f"{self._path} has {have >> 10} KiB of the {RESERVE_OCTETS >> 10} KiB that are kept free for alerts,"
-                f" and the disk has {free >> 10} KiB left: free some space on it",
+                f" and the disk has {free >> 10} KiB left",
                 StoreTrouble.FULL,
             ) from error
+
+    def _size(self) -> int | None:
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return None
 
     def _fill(self) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)

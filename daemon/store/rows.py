@@ -1,7 +1,8 @@
 """Records as rows of the table `record`, and rows as records. Knows nothing of connections' lives; see outbox."""
 
 import logging
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
 
 import apsw
@@ -22,15 +23,19 @@ from bondmate.records import (
     Stream,
     UtcTime,
 )
-from bondmate.wire import digest
+from bondmate.wire import DIGEST_OCTETS, digest
 
 log = logging.getLogger(__name__)
 
-COLUMNS = (
-    "position, session, stream, sequence, kind, data, digest, made_at_ms, made_at_source, made_at_uncertainty_ms,"
-    " stored_lifetime_s, stored_at_ms, receipt IS NOT NULL, delivered_lifetime_s, delivered_at_ms, felt"
-)
-"""What `stored` reads."""
+COLUMNS = """
+    position, CAST(session AS BLOB), CAST(stream AS INTEGER), CAST(sequence AS INTEGER), CAST(kind AS INTEGER),
+    CAST(data AS BLOB), CAST(digest AS BLOB), CAST(made_at_ms AS INTEGER), CAST(made_at_source AS INTEGER),
+    CAST(made_at_uncertainty_ms AS INTEGER), CAST(stored_lifetime_s AS REAL), CAST(stored_at_ms AS INTEGER),
+    receipt IS NOT NULL, CAST(delivered_lifetime_s AS REAL), CAST(delivered_at_ms AS INTEGER), CAST(felt AS INTEGER)
+"""
+"""What `readable` reads. One bit of the file says of a value that it is text; apsw raises where that is no UTF-8."""
+
+CHANGED = "its digest is not that of its octets: the disk has changed it"
 
 CHAINED_STREAMS = ", ".join(str(int(stream)) for stream in CHAINED)
 """For SQL."""
@@ -84,17 +89,19 @@ def set_heads(connection: apsw.Connection, history: History) -> None:
 def history(connection: apsw.Connection) -> History:
     """Where the chains ended; a head that cannot be read is lost."""
     rows: list[Any] = connection.execute(
-        f"SELECT stream, session, sequence, digest FROM head WHERE stream IN ({CHAINED_STREAMS})"  # noqa: S608 - a constant
+        "SELECT stream, CAST(session AS BLOB), CAST(sequence AS INTEGER), CAST(digest AS BLOB) FROM head"  # noqa: S608 - a constant
+        f" WHERE stream IN ({CHAINED_STREAMS})"
     ).fetchall()
     return History({Stream(stream): _head(*values) for stream, *values in rows})
 
 
-def _head(session: bytes | None, sequence: int, digest_: bytes) -> Head | None:
-    try:
-        return None if session is None else Head(SessionId(session), sequence, digest_)
-    except ValueError as error:
-        log.critical("the head of a chain is lost, for it cannot be read: %s", error)
+def _head(session: bytes | None, sequence: int | None, digest_: bytes | None) -> Head | None:
+    if session is None:
         return None
+    if len(session) == 6 and sequence is not None and digest_ is not None and len(digest_) == DIGEST_OCTETS:
+        return Head(SessionId(session), sequence, digest_)
+    log.critical("the head of a chain is lost, for it cannot be read: %r, %r, %r", session, sequence, digest_)
+    return None
 
 
 def keep_clock(connection: apsw.Connection, moment: Moment) -> None:
@@ -108,34 +115,44 @@ def keep_clock(connection: apsw.Connection, moment: Moment) -> None:
 
 
 def clock(connection: apsw.Connection) -> Moment | None:
-    """The moment of the last write."""
-    row: Any = connection.execute("SELECT lifetime_s, utc_ms FROM clock").fetchone()
-    return None if row is None else Moment(*row)
+    """The moment of the last write; None also where it cannot be read."""
+    row: Any = connection.execute("SELECT CAST(lifetime_s AS REAL), CAST(utc_ms AS INTEGER) FROM clock").fetchone()
+    if row is None or row[0] is None or not 0 <= row[0] < math.inf:
+        return None
+    return Moment(*row)
 
 
-def readable(device: DeviceId, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredRecord]:
+def readable(
+    device: DeviceId, rows: Iterable[tuple[Any, ...]], changed: MutableMapping[bytes, int]
+) -> Iterator[StoredRecord]:
     """Without the rows that this daemon cannot read: they must not stop the others.
 
-    A newer daemon may have written one, or the disk has changed it: what comes out is what went in, by its digest.
+    A newer daemon may have written one, or the disk has changed it: what comes out is what went in, by its digest. But
+    an alert comes out as it is, for a human to look at; its digest is that of its octets, and `changed` has its place.
     """
     for row in rows:
+        place, data, digest_ = row[0], row[5], row[6]
         try:
-            yield _stored(device, row)
+            stored = _stored(device, row)
+            if stored.record.digest != digest_:
+                if stored.record.id.stream is not Stream.ALERT:
+                    raise ValueError(CHANGED)  # noqa: TRY301 - as what cannot be read
+                log.error("%s is sent as it is now: %s", stored.record.id, CHANGED)
+                changed[digest(data)] = place
+            yield stored
         except (TypeError, ValueError) as error:
             log.error("a record stays in the outbox, for it cannot be read (%s): %s", error, row[:5])  # noqa: TRY400 - no bug of ours
 
 
 def _stored(device: DeviceId, row: tuple[Any, ...]) -> StoredRecord:
-    place, session, stream, sequence, kind, data, digest_, made_ms, source, uncertainty_ms, *fate = row
-    if digest(data) != digest_:
-        raise ValueError("its digest is not that of its octets: the disk has changed it")
+    place, session, stream, sequence, kind, data, _, made_ms, source, uncertainty_ms, *fate = row
     made_at = None if made_ms is None else UtcTime(made_ms, ClockSource(source), uncertainty_ms)
-    identity = RecordId(device, SessionId(session), Stream(stream), sequence)
+    identity = RecordId(device, SessionId(session), Stream(stream), int(sequence))
     stored_s, stored_ms, delivered, delivered_s, delivered_ms, felt = fate
     return StoredRecord(
-        record=SignedRecord(identity, Kind(kind), data, digest_, made_at),
+        record=SignedRecord(identity, Kind(kind), data, digest(data), made_at),
         place=place,
-        stored=Moment(stored_s, stored_ms),
-        delivered=Moment(delivered_s, delivered_ms) if delivered else None,
+        stored=Moment(float(stored_s), stored_ms),
+        delivered=Moment(float(delivered_s), delivered_ms) if delivered else None,
         felt=Felt(felt),
     )

@@ -1,60 +1,87 @@
-"""What can still be read of a damaged file: the records that no receipt was kept for.
+"""Taking up what damaged files still have to be delivered, page by page, into the file that took their place.
 
-Reads alone: the damaged file and its log stay as they are, for somebody who knows more about it.
+The table `salvage` says how far that came, in the same commit: so neither a power cut nor a full disk skips anything,
+and nothing comes back that was let go of since.
 """
 
-import logging
-from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from bondmate.wire import digest
+from bondmate.records import Stream
+from bondmate.store.database import PLACES, damaged_path
+from bondmate.store.reserve import Reserve
+from bondmate.store.wreck import COLUMNS, Saved, Wreck
 
-log = logging.getLogger(__name__)
+PAGE = 100
+"""Records in one step: an alert that comes then waits for no more than that."""
 
-COLUMNS = (
-    "session, stream, sequence, kind, data, digest, made_at_ms, made_at_source, made_at_uncertainty_ms, stored_at_ms"
+INSERT = (
+    f"INSERT INTO record ({COLUMNS}, stored_lifetime_s, felt, position)"  # noqa: S608 - constants
+    f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-"""As in the first version of the schema, so of a file of any version."""
-_DATA, _DIGEST = 4, 5
-
-PLACES = (
-    "SELECT position FROM record INDEXED BY record_pending WHERE receipt IS NULL ORDER BY stream, position",
-    "SELECT position FROM record INDEXED BY record_pending WHERE receipt IS NULL ORDER BY stream DESC, position DESC",
-    "SELECT position FROM record NOT INDEXED WHERE receipt IS NULL ORDER BY position",
-    "SELECT position FROM record NOT INDEXED WHERE receipt IS NULL ORDER BY position DESC",
-)
-"""By the index and by the table, from both ends: a damaged page ends a walk, and another way leads around it."""
 
 
-def undelivered(path: Path) -> Iterator[tuple[Any, ...]]:
-    """The COLUMNS of each record in the file at `path` that has no receipt and is whole, by its digest.
+class Salvage:
+    """Used by the store's thread alone."""
 
-    Raises nothing: what cannot be read is not there.
-    """
-    try:
-        if path.stat().st_size == 0:
-            return  # beside an empty file SQLite would delete the log
-        # read-only it would not read the log; what is not written needs no checkpoint
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    except (apsw.Error, OSError) as error:
-        log.warning("nothing of %s can be read: %s", path, error)
-        return
-    try:
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        for place in sorted({place for walk in PLACES for (place,) in _as_far_as_possible(connection, walk)}):
-            for row in _as_far_as_possible(connection, f"SELECT {COLUMNS} FROM record WHERE position = {place}"):  # noqa: S608 - a number
-                if isinstance(row[_DATA], bytes) and digest(row[_DATA]) == row[_DIGEST]:
-                    yield row
-    finally:
-        connection.close()
+    def __init__(self, directory: Path, reserve: Reserve) -> None:
+        self._directory = directory
+        self._reserve = reserve
+        self._wreck: tuple[int, Wreck] | None = None
+
+    def step(self, connection: apsw.Connection) -> int | None:
+        """Do a little, in a transaction of `connection`; how many records that took up, None if nothing was left to do.
+
+        Where the reserve was spent, it is filled before other streams than that of alerts: StoreError (FULL).
+        """
+        mark: Any = connection.execute(
+            "SELECT damaged, stream, position FROM salvage ORDER BY damaged DESC LIMIT 1"
+        ).fetchone()
+        if mark is None:
+            self.close()
+            return None
+        number, *last = mark
+        wreck = self._wreck_of(number)
+        places = wreck.behind((last[0], last[1]), PAGE)
+        if places is None:
+            return 0
+        if not places:
+            connection.execute("DELETE FROM salvage WHERE damaged = ?", (number,))
+            return 0
+        stream = places[0][0]
+        if stream != Stream.ALERT and self._reserve.spent:
+            self._reserve.fill()
+        page = list(takewhile(lambda place: place[0] == stream, places))
+        connection.execute("UPDATE salvage SET stream = ?, position = ? WHERE damaged = ?", (*page[-1], number))
+        last_place = number * PLACES
+        return sum(
+            _insert(connection, row, position if 0 < position <= last_place else None)
+            for _, position in page
+            if (row := wreck.row(position)) is not None
+        )
+
+    def close(self) -> None:
+        """Let go of the damaged file."""
+        if self._wreck is not None:
+            self._wreck[1].close()
+            self._wreck = None
+
+    def _wreck_of(self, number: int) -> Wreck:
+        if self._wreck is None or self._wreck[0] != number:
+            self.close()
+            self._wreck = number, Wreck(damaged_path(self._directory, number))
+        return self._wreck[1]
 
 
-def _as_far_as_possible(connection: apsw.Connection, sql: str) -> Iterator[tuple[Any, ...]]:
-    try:
-        yield from connection.execute(sql)
-    except apsw.Error as error:
-        log.info("%s: %s", connection.filename, error)
+def _insert(connection: apsw.Connection, row: Saved, position: int | None) -> bool:
+    """At its old place, or behind all where that cannot be; False where the record is there, or makes no sense."""
+    for place in (position, None):
+        try:
+            connection.execute(INSERT, (*row.values, row.lifetime_s, row.felt, place))
+        except apsw.ConstraintError:
+            continue
+        return True
+    return False

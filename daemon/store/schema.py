@@ -53,9 +53,15 @@ MIGRATIONS = (
         lifetime_s REAL NOT NULL,
         utc_ms     INTEGER
     ) STRICT;
+    CREATE TABLE salvage (
+        damaged    INTEGER PRIMARY KEY,
+        stream     INTEGER NOT NULL DEFAULT -1,
+        position   INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
     """,
 )
 """Each entry brings the schema from version i to i + 1; `user_version` says how many were applied.
 
-A head of NULLs is one that was lost; a stream that never had a record has no row.
+A head of NULLs is one that was lost; a stream that never had a record has no row. A row of `salvage` says that a
+damaged file, by its number, is still to be taken up, but for what was taken: lower streams, and positions up to there.
 """

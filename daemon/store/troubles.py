@@ -20,23 +20,23 @@ _BY_ERRNO = {
     errno.ENODEV: StoreTrouble.IO,
 }
 
-_ADVICE = {
-    StoreTrouble.FULL: ": free some space on its file system",
-    StoreTrouble.READ_ONLY: ": make it writable (a file system that went read-only by itself has errors: kernel's log)",
-    StoreTrouble.IO: ": the card may be dying, see the kernel's log and replace it",
-}
+_DAMAGE = {apsw.SQLITE_CONSTRAINT_NOTNULL, apsw.SQLITE_CONSTRAINT_DATATYPE}
+"""Only what the disk has changed breaks these: what is written is of the right types."""
 
 
 def trouble_of(error: Exception, system_errno: int = 0) -> StoreTrouble:
     """Which trouble an exception of apsw or an OSError tells of.
 
-    `system_errno` is the connection's; only for apsw.IOError and apsw.CantOpenError does SQLite set it.
+    `system_errno` is the connection's; only for apsw.IOError and apsw.CantOpenError does SQLite set it. The statements
+    are fixed, so what one is an error in (apsw.SQLError) is a file without its tables; text that is no text is damage.
     """
     if isinstance(error, apsw.FullError):
         return StoreTrouble.FULL
     if isinstance(error, apsw.ReadOnlyError):
         return StoreTrouble.READ_ONLY
-    if isinstance(error, apsw.NotADBError | apsw.CorruptError):
+    if isinstance(error, apsw.NotADBError | apsw.CorruptError | apsw.SQLError | UnicodeDecodeError):
+        return StoreTrouble.DAMAGED
+    if isinstance(error, apsw.ConstraintError) and getattr(error, "extendedresult", 0) in _DAMAGE:
         return StoreTrouble.DAMAGED
     if isinstance(error, OSError):
         return _BY_ERRNO.get(error.errno or 0, StoreTrouble.OTHER)
@@ -48,6 +48,5 @@ def trouble_of(error: Exception, system_errno: int = 0) -> StoreTrouble:
 
 
 def store_error(what: str, error: Exception, system_errno: int = 0) -> StoreError:
-    """The error to raise: what failed, why, and what to do next."""
-    trouble = trouble_of(error, system_errno)
-    return StoreError(f"{what}: {error}{_ADVICE.get(trouble, '')}", trouble)
+    """The error to raise: what failed, and why; what to do next is for those to say who know the whole device."""
+    return StoreError(f"{what}: {error}", trouble_of(error, system_errno))

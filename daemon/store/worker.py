@@ -36,8 +36,7 @@ class Worker:
             raise StoreError("the outbox is closed")
         if self._calls.qsize() >= WAITING_MAX:
             raise StoreError(
-                f"the disk does not answer, and {WAITING_MAX} calls wait for it already: see the kernel's log",
-                StoreTrouble.HANGING,
+                f"the disk does not answer, and {WAITING_MAX} calls wait for it already", StoreTrouble.HANGING
             )
         return await self._put(call)
 

@@ -7,7 +7,6 @@ import asyncio
 import itertools
 import logging
 import math
-import socket as sockets
 from collections.abc import Callable
 from time import monotonic
 
@@ -29,6 +28,7 @@ from bondmate.credentials import Address, ChannelKeys
 from bondmate.errors import LinkError, RemoteError, UnauthorizedError
 from bondmate.records import SessionId
 from bondmate.transport.carrier import Endpoint
+from bondmate.transport.names import Names
 from bondmate.transport.oscore import SessionContext
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,9 @@ class CoapBearer:
         self.last_success_s: float | None = None
         self._keys = keys
         self._security = SessionContext(keys, session)
-        self._targets = itertools.cycle(addresses)
+        self._addresses = addresses
+        self._turns = itertools.count()
+        self._names = Names()
         self._tried = 0
         self._renew = renew
         self._unauthorized = 0
@@ -140,23 +142,29 @@ class CoapBearer:
             await socket.close()
 
     async def _open(self, security: SessionContext) -> "_Socket":
-        """A socket to the next of the gateway's addresses. Raises LinkError."""
-        address = next(self._targets)
+        """A socket to the next of the gateway's addresses that there is a way to. Raises LinkError."""
+        first, problems = next(self._turns) % len(self._addresses), []
+        for address in self._addresses[first:] + self._addresses[:first]:
+            try:
+                socket = await self._reach(address)
+            except OSError as problem:
+                problems.append(f"{address}: {problem.strerror or problem}")
+                continue
+            socket.endpoint = Endpoint(security, self._site, socket.send)
+            if self._closed:
+                await socket.close()
+                raise LinkError("the bearer was closed")
+            return socket
+        raise LinkError("; ".join(problems))
+
+    async def _reach(self, address: Address) -> "_Socket":
+        places = await self._names.find(address)
+        # a name may have addresses of which only some can be reached from here: each gets its turn
+        family, peer = places[self._tried % len(places)]
+        self._tried += 1
+        socket = _Socket(peer, str(address))
         loop = asyncio.get_running_loop()
-        try:
-            # by name each time: a gateway may move, and after a change of network the old answer may be wrong
-            found = await loop.getaddrinfo(address.host, address.port, type=sockets.SOCK_DGRAM)
-            # a name may have addresses of which only some can be reached from here: each gets its turn
-            family, _, _, _, peer = found[self._tried % len(found)]
-            self._tried += 1
-            socket = _Socket((str(peer[0]), int(peer[1])), str(address))
-            socket.transport, _ = await loop.create_datagram_endpoint(lambda: socket, family=family)
-        except OSError as problem:
-            raise LinkError(f"{address}: {problem.strerror or problem}") from problem
-        socket.endpoint = Endpoint(security, self._site, socket.send)
-        if self._closed:
-            await socket.close()
-            raise LinkError("the bearer was closed")
+        socket.transport, _ = await loop.create_datagram_endpoint(lambda: socket, family=family)
         return socket
 
     async def _refused(self) -> None:

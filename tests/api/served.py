@@ -167,7 +167,7 @@ async def served(
             async with running(device.run(armed.set)), running(serve(device, directory)):
                 await armed.wait()
                 await eventually(made.socket.exists, "the socket")
-                await asyncio.sleep(0)
+                await eventually(lambda: sum(device.waiting().values()) > len(left), "the opening to be queued")
                 yield made
     finally:
         made.close()

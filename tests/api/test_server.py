@@ -293,8 +293,7 @@ def test_the_queue_says_when_a_record_was_committed_and_not_when_it_was_made(run
             await there.settled(2)
             _, rows = await asked(there, "GET", "/queue")
             assert rows[0]["record"] == raised["alert_id"]
-            assert raised["raised_at"] == UTC_TEXT
-            assert rows[0]["stored_at"] > UTC_TEXT
+            assert rows[0]["stored_at"] > raised["raised_at"]
             assert (await asked(there, "GET", "/queue"))[1][0]["stored_at"] == rows[0]["stored_at"]
 
     asyncio.run(main())

@@ -12,8 +12,9 @@ from itertools import count
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bondmate.core.delivery import FAIR_TURN, PRIORITY, Delivery, DeliveryPolicy, Transmit, Waiting
+from bondmate.core.delivery import FAIR_TURN, PRIORITY, Delivery, DeliveryPolicy, Waiting
 from bondmate.core.places import Channel
+from bondmate.core.queued import Transmit
 from bondmate.core.surplus import GAP_RECORDS, RULES
 from bondmate.records import DeviceId, Kind, Moment, RecordId, SessionId, SignedRecord, Stream
 
@@ -21,6 +22,7 @@ POLICY = DeliveryPolicy()
 BEARERS = ("ip", "lte")
 PLACES = {Channel.ALERT: 4, Channel.ROUTINE: 1}
 PLACES_WITH_FRESH = 8
+WRITTEN_OFF = {Channel.ALERT: 8, Channel.ROUTINE: 1}
 BEFORE, NOW = SessionId(bytes(6)), SessionId(b"\0\0\0\0\0\1")
 """The sessions: one that left records behind, and the one that runs."""
 SLACK_S = 1e-6
@@ -48,7 +50,10 @@ class Queued:
     record: SignedRecord
     born_s: float
     waits_since_s: float
-    stored: Moment | None = None
+    stored: Moment | None
+    fresh: bool
+    """Whether no younger alert had been tried when it was queued."""
+    parked: bool = False
     attempts: int = 0
     failures: int = 0
     retrying: bool = True
@@ -67,6 +72,7 @@ class Flight:
 
     order: Transmit
     of: Queued
+    started_s: float
 
     @property
     def place(self) -> tuple[str, Channel]:
@@ -91,6 +97,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         """How much older the device turned out to be."""
         self.queue: dict[bytes, Queued] = {}
         self.flights: dict[int, Flight] = {}
+        self.written_off: set[int] = set()
+        """The numbers of flights that hold no place any more."""
         self.landed: list[Transmit] = []
         self.rests: list[tuple[tuple[str, Channel], float]] = []
         self.tried: list[Queued] = []
@@ -112,6 +120,13 @@ class DeliveryMachine(RuleBasedStateMachine):
         self._submit(record(), self.now + self.older_s, stored=True)
         self._poll()
 
+    @rule(many=st.integers(2, 12))
+    def press_often(self, many: int) -> None:
+        """Presses whose commits return together."""
+        for _ in range(many):
+            self.now += 0.1
+            self._submit(record(), self.now + self.older_s, stored=True)
+
     @rule(stream=st.sampled_from([Stream.ALERT, Stream.ALERT, Stream.POSITION, Stream.STATE]), many=st.integers(2, 12))
     def page_in(self, stream: Stream, many: int) -> None:
         """What an earlier session left, the newest first."""
@@ -121,7 +136,9 @@ class DeliveryMachine(RuleBasedStateMachine):
     def _submit(self, new: SignedRecord, born_s: float, *, stored: bool) -> None:
         moment = Moment(born_s, None) if stored else None
         self.core.submit(new, self.now, stored=moment, born_s=born_s)
-        self.queue[new.digest] = Queued(new, born_s, self.now, moment)
+        is_youngest = bool(self.tried) and born_s >= max(each.born_s for each in self.tried)
+        fresh = is_youngest and channel_of(new) is Channel.ALERT
+        self.queue[new.digest] = Queued(new, born_s, self.now, moment, fresh)
 
     @rule()
     def submit_again(self) -> None:
@@ -160,16 +177,46 @@ class DeliveryMachine(RuleBasedStateMachine):
         if again:  # the store did not know of the receipt, and pages the record in once more
             self._submit(queued.record, queued.born_s, stored=True)
 
+    @precondition(lambda self: self.queue)
+    @rule(data=st.data())
+    def refusal(self, data: st.DataObject) -> None:
+        """The gateway does not want it: it is kept, and not sent again."""
+        queued = self._any(data)
+        queued.parked, queued.retrying = True, False
+        self.core.park(queued.record.digest, "refused")
+        assert self._row_of(queued.record.digest).why == "refused"
+
+    @precondition(lambda self: self.flights)
+    @rule(data=st.data())
+    def bearer_brings_the_receipt(self, data: st.DataObject) -> None:
+        flight = self.flights[data.draw(st.sampled_from(sorted(self.flights)))]
+        if self.queue.pop(flight.order.record.digest, None) is not None:
+            self.core.remove(flight.order.record.digest)
+        before = self.core.snapshot(self.now)
+        self.core.succeeded(flight.order, self.now)
+        self._land(flight)
+        self.rests = [(place, until_s) for place, until_s in self.rests if place[0] != flight.order.bearer]
+        again = self._write_off(flight.order.bearer, {Channel.ALERT})
+        for old, new in zip(before, self.core.snapshot(self.now), strict=True):
+            hangs = old.record.digest in again
+            assert new.next_try_s == (0.0 if hangs else old.next_try_s), "what hangs is not sent again"
+        self._poll()
+
     @precondition(lambda self: self.flights)
     @rule(data=st.data())
     def bearer_reports(self, data: st.DataObject) -> None:
         flight = self.flights[data.draw(st.sampled_from(sorted(self.flights)))]
+        written_off = flight.order.number in self.written_off
         row = self._row(flight.of)
         before_s = None if row is None else row.next_try_s
         retrying = flight.of.retrying
         self.core.failed(flight.order, "no answer", self.now)
         self._land(flight)
-        if (row := self._row(flight.of)) is not None:
+        if (row := self._row(flight.of)) is None:
+            return
+        if written_off or flight.of.parked:
+            assert row.next_try_s == before_s, "a report changed what it was not about"
+        else:
             longest_s = min(POLICY.backoff_s * 2 ** (flight.of.failures - 1), cap_s(flight.of.record))
             bound_s = longest_s * (1 + POLICY.jitter)
             least_s = longest_s * (1 - POLICY.jitter)
@@ -187,10 +234,12 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.core.failed(order, "late", self.now)
         assert (self.core.snapshot(self.now), self.core.next_due()) == before, "a report changed what it was not about"
 
-    @rule()
-    def reachable(self) -> None:
+    @rule(data=st.data())
+    def reachable(self, data: st.DataObject) -> None:
+        bearer = data.draw(st.sampled_from(self.bearers))
         before = self.core.snapshot(self.now)
-        self.core.reachable(self.now)
+        self.core.reachable(bearer, self.now)
+        self._write_off(bearer, set(Channel))
         for old, new in zip(before, self.core.snapshot(self.now), strict=True):
             retrying = self.queue[old.record.digest].retrying
             assert new.next_try_s == (0.0 if retrying else old.next_try_s), "what waits is not due"
@@ -205,7 +254,9 @@ class DeliveryMachine(RuleBasedStateMachine):
     def polled_when_due(self) -> None:
         """Never in vain: something is sent or given up, or there is another, later time."""
         due = self.core.next_due()
-        assert (due is None) == (not self.queue and not self.flights), "it lost sight of something"
+        assert (due is None) == (not self.flights and all(queued.parked for queued in self.queue.values())), (
+            "it lost sight of something"
+        )
         if due is not None:
             self.now = max(self.now, due)
             flights = dict(self.flights)
@@ -220,7 +271,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         for each in dropped:
             queued = self.queue.pop(each.record.digest)
             assert each.record.id.stream in RULES, "what may never go was dropped"
-            assert not queued.carriers, "what is in flight was dropped"
+            assert all(flight.of is not queued for flight in self.flights.values()), "what is in flight was dropped"
             self.core.remove(each.record.digest)
 
     # --- what must hold --------------------------------------------------------------------------------
@@ -229,7 +280,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         rows = self.core.snapshot(self.now)
         due = [self.queue[row.record.digest] for row in rows if row.next_try_s == 0]
         for flight in [flight for flight in self.flights.values() if self.now >= flight.hung_s]:
-            if not flight.of.retrying and flight.of in due:
+            if flight.order.number not in self.written_off and not flight.of.retrying and flight.of in due:
                 due.remove(flight.of)  # it was to start beside this flight; now it waits as after any failure
             self._land(flight)
         orders = self.core.poll(self.now)
@@ -255,7 +306,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         channel = channel_of(queued.record)
         if channel is Channel.ALERT:
             self.tried.append(queued)
-        self.flights[order.number] = Flight(order, queued)
+        self.flights[order.number] = Flight(order, queued, self.now)
         queued.carriers.add(order.bearer)
         queued.attempts += 1
         queued.waits_since_s = self.now
@@ -266,6 +317,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         ready = [each for each in due if channel_of(each.record) is channel and self._ways(each)]
         if fresh := [each for each in ready if self._is_fresh(each)]:
             assert queued in fresh, "a fresh press was left behind"
+            assert queued.born_s == max(each.born_s for each in fresh), "an older press went first"
             return
         is_urgent = queued.urgency == min(each.urgency for each in ready)
         is_longest = queued.waits_since_s == min(each.waits_since_s for each in ready)
@@ -276,9 +328,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.urgent[channel] = self.urgent[channel] + 1 if is_urgent else 0
 
     def _is_fresh(self, queued: Queued) -> bool:
-        if channel_of(queued.record) is not Channel.ALERT or queued.attempts or not self.tried:
-            return False
-        return queued.born_s >= max(each.born_s for each in self.tried)
+        return queued.fresh and queued.attempts == 0
 
     def _ways(self, queued: Queued) -> list[str]:
         channel = channel_of(queued.record)
@@ -294,18 +344,44 @@ class DeliveryMachine(RuleBasedStateMachine):
         ]
 
     def _flying(self, bearer: str, channel: Channel) -> int:
-        return sum(flight.place == (bearer, channel) for flight in self.flights.values())
+        return sum(
+            flight.place == (bearer, channel) and number not in self.written_off
+            for number, flight in self.flights.items()
+        )
 
     def _resting(self, bearer: str, channel: Channel) -> int:
         return sum(place == (bearer, channel) and until_s > self.now for place, until_s in self.rests)
 
+    def _write_off(self, bearer: str, channels: set[Channel]) -> set[bytes]:
+        """What hangs over a bearer that works gives its place away; the digests of what is due now for that."""
+        again = set()
+        for number, flight in sorted(self.flights.items(), reverse=True):
+            channel = channel_of(flight.order.record)
+            hangs = number not in self.written_off and self.now >= flight.started_s + POLICY.race_after_s
+            beside = sum(self.flights[each].place == flight.place for each in self.written_off)
+            if flight.order.bearer == bearer and channel in channels and hangs and beside < WRITTEN_OFF[channel]:
+                self.written_off.add(number)
+                flight.of.carriers.discard(bearer)
+                flight.of.failed_s.pop(bearer, None)
+                if not flight.of.parked:
+                    flight.of.retrying = True
+                    if self.queue.get(flight.order.record.digest) is flight.of:
+                        again.add(flight.order.record.digest)
+        return again
+
     def _land(self, flight: Flight) -> None:
         del self.flights[flight.order.number]
         self.landed.append(flight.order)
+        if flight.order.number in self.written_off:
+            self.written_off.remove(flight.order.number)
+            return
         queued = flight.of
         queued.carriers.discard(flight.order.bearer)
-        if self.queue.get(queued.record.digest) is queued:
-            self.rests.append((flight.place, self.now + POLICY.backoff_s))
+        if self.queue.get(queued.record.digest) is queued and not queued.parked:
+            open_now = [each for each in self.queue.values() if not each.parked]
+            rivals = sum(channel_of(each.record) is channel_of(queued.record) for each in open_now)
+            rest_s = POLICY.backoff_s * (4 if rivals > PLACES[channel_of(queued.record)] else 1)
+            self.rests.append((flight.place, self.now + rest_s))
             queued.failures += 1
             queued.failed_s[flight.order.bearer] = self.now
             queued.retrying = True
@@ -327,7 +403,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     def nothing_leaves_without_a_receipt(self) -> None:
         rows = self.core.snapshot(self.now)
         assert {row.record.digest for row in rows} == set(self.queue), "it left without a receipt"
-        assert len(self.core) == len(self.queue) == sum(self.core.counts().values())
+        assert len(self.queue) == sum(self.core.counts().values())
         assert all(self.core.find(digest) is queued.record for digest, queued in self.queue.items())
 
     @invariant()
@@ -336,12 +412,16 @@ class DeliveryMachine(RuleBasedStateMachine):
         assert [row.priority for row in rows] == sorted(row.priority for row in rows), "out of order"
         for row in rows:
             queued = self.queue[row.record.digest]
-            assert row.in_flight == bool(queued.carriers)
+            assert row.in_flight == bool(queued.carriers), "a report changed what it was not about"
             assert row.attempts == queued.attempts
             if queued.retrying:
                 assert row.next_try_s is not None
                 assert row.next_try_s <= cap_s(row.record) * (1 + POLICY.jitter) + SLACK_S, "it waits too long"
-            elif channel_of(row.record) is Channel.ALERT and len(queued.carriers) < len(self.bearers):
+            elif (
+                not queued.parked
+                and channel_of(row.record) is Channel.ALERT
+                and len(queued.carriers) < len(self.bearers)
+            ):
                 assert row.next_try_s is not None, "no other bearer will be tried beside a slow one"
                 assert row.next_try_s <= POLICY.race_after_s + SLACK_S, "the other bearer is tried too late"
             else:

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
 
 from bondmate.core import delivery as module
-from bondmate.core.delivery import FAIR_TURN, PRIORITY, Delivery, DeliveryPolicy, Transmit, Waiting
-from bondmate.core.places import CAPACITY, Channel, Places
+from bondmate.core.delivery import CROWD_RESTS, FAIR_TURN, PRIORITY, Delivery, DeliveryPolicy, Waiting
+from bondmate.core.places import CAPACITY, WRITTEN_OFF, Channel, Places
+from bondmate.core.queued import Transmit
 from bondmate.core.surplus import RULES
 from bondmate.records import Moment, SignedRecord, Stream, Surplus
 from tests.core.delivery_model import BEFORE, POLICY, DeliveryMachine, record
 
 STORED = Moment(0.0, None)
+LONGEST_REST_S = POLICY.backoff_s * CROWD_RESTS
 
 
 def delivery(*bearers: str, seed: int = 0) -> Delivery:
@@ -140,7 +142,7 @@ def longest_gap_s(outage: Outage, records: list[SignedRecord], until_s: float) -
 
 def patience_s(many: int, channel: Channel = Channel.ALERT) -> float:
     """Its own attempt and wait, and then the turns of all others: each place is taken again once an attempt."""
-    attempt_s = POLICY.attempt_s + POLICY.hung_s + POLICY.backoff_s
+    attempt_s = POLICY.attempt_s + POLICY.hung_s + LONGEST_REST_S
     longest_s = POLICY.alert_cap_s if channel is Channel.ALERT else POLICY.routine_cap_s
     turns = math.ceil(FAIR_TURN * many / CAPACITY[channel])
     return attempt_s + longest_s * (1 + POLICY.jitter) + turns * attempt_s
@@ -202,15 +204,174 @@ def test_no_alert_waits_longer_than_its_cap_between_two_tries_while_there_is_a_p
     assert 0 < outage.longest_pause_s <= POLICY.alert_cap_s * (1 + POLICY.jitter)
 
 
+def test_rests_delay_no_alert_that_need_not_wait_for_others() -> None:
+    """Four alerts and a gateway that answers all with errors at once: each waits for its own time alone."""
+    core = Delivery(DeliveryPolicy(jitter=0.0), ("ip",), random.Random(0))
+    alerts = stale(core, CAPACITY[Channel.ALERT])
+    outage = Outage(core, lambda: 0.0)
+    outage.until(30.0)
+    for alert in alerts:
+        assert [at for at, order in outage.sent if order.record is alert] == [0, 1, 3, 7, 15, 23]
+
+
 def test_a_gateway_that_answers_everything_with_an_error_at_once_is_not_flooded() -> None:
-    """A hundred stale alerts and as many positions: four and one exchange a second, for each place rests."""
+    """A hundred stale alerts and as many positions: four and one exchange every four seconds, for each place rests."""
     core = delivery()
     stale(core, 100)
     for _ in range(100):
         submit(core, record(Stream.POSITION), 0.0)
     outage = Outage(core, lambda: 0.0)
     outage.until(600.0)
-    assert len(outage.sent) <= 601 * (CAPACITY[Channel.ALERT] + CAPACITY[Channel.ROUTINE])
+    assert LONGEST_REST_S == 4.0
+    assert len(outage.sent) <= (600 / LONGEST_REST_S + 1) * sum(CAPACITY.values())
+
+
+def test_of_many_fresh_presses_the_newest_is_sent_first_and_the_others_are_not_forgotten() -> None:
+    core = delivery()
+    for seconds in range(9):
+        submit(core, record(), float(seconds))
+        core.poll(float(seconds))
+    presses = [submit(core, record(), 9.0, born_s=9.0 + number) for number in range(12)]
+    outage = Outage(core, lambda: POLICY.attempt_s)
+    outage.now = 10.0
+    assert core.poll(10.0) == [], "eight are under way"
+    outage.until(100.0)
+    tried = [order.record for _, order in outage.sent]
+    assert tried[0] is presses[-1]
+    assert set(presses) <= set(tried)
+
+
+def in_a_hole(*bearers: str, many: int = 1) -> tuple[Delivery, list[Transmit]]:
+    """Presses under way since the time 0, of which nothing comes back."""
+    core = delivery(*bearers)
+    return core, [_sent(core, number / 1000) for number in range(many)]
+
+
+def _sent(core: Delivery, now: float) -> Transmit:
+    pressed = submit(core, record(), now)
+    [order] = core.poll(now)
+    assert order.record is pressed
+    return order
+
+
+def _answered(core: Delivery, order: Transmit, now: float) -> None:
+    core.remove(order.record.digest)
+    core.succeeded(order, now)
+
+
+class Loyal(Delivery):
+    """What hangs is waited for, though the bearer turns out to work."""
+
+    def _write_off(self, bearer: str, channels: set[Channel], now: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", [Delivery, Loyal], ids=["core", "control"])
+def test_a_press_that_hangs_is_sent_again_at_once_when_another_ones_receipt_shows_that_the_way_works(
+    kind: type[Delivery],
+) -> None:
+    core = kind(POLICY, ("ip",), random.Random(0))
+    hangs = _sent(core, 0.0)
+    works = _sent(core, 9.0)
+    _answered(core, works, 9.2)
+    again = core.poll(9.2)
+    assert [(order.record, order.bearer) for order in again] == [(hangs.record, "ip")] * (kind is Delivery)
+    core.failed(hangs, "no answer", 22.0)
+    [row] = core.snapshot(22.0)
+    assert row.in_flight == (kind is Delivery), "the old attempt's end is not the new one's"
+
+
+def test_a_press_that_was_sent_just_now_is_not_doubled_when_another_ones_receipt_comes() -> None:
+    core, [hangs, works] = in_a_hole(many=2)
+    _answered(core, works, POLICY.race_after_s - 0.1)
+    assert core.poll(POLICY.race_after_s - 0.1) == []
+    assert core.find(hangs.record.digest) is hangs.record
+
+
+def test_all_that_hangs_is_sent_again_soon_and_a_fresh_press_never_waits_for_it() -> None:
+    """Eight hang; one of them is answered. What is sent again is answered at once, or never."""
+    core, [works, *hang] = in_a_hole(many=8)
+    _answered(core, works, 8.0)
+    again = core.poll(8.0)
+    assert (len(again), again[0].record) == (CAPACITY[Channel.ALERT], hang[-1].record)
+    fresh = [_sent(core, 8.1 + number / 10) for number in range(4)]
+    for order in [*again, *fresh]:
+        _answered(core, order, 9.0)
+    rest = core.poll(9.0)
+    assert {order.record for order in [*again, *rest]} == {order.record for order in hang}
+
+
+def test_what_is_never_answered_cannot_multiply_while_others_are_answered() -> None:
+    core, poison = in_a_hole(many=4)
+    under_way = [(0.0, order.number) for order in poison]
+    for seconds in range(1, 600):
+        works = _sent(core, float(seconds))
+        _answered(core, works, float(seconds))
+        orders = core.poll(float(seconds))
+        under_way = [(at, number) for at, number in under_way if at + POLICY.attempt_s + POLICY.hung_s > seconds]
+        under_way += [(float(seconds), order.number) for order in orders]
+        assert len(under_way) <= CAPACITY[Channel.ALERT] + WRITTEN_OFF[Channel.ALERT]
+
+
+def test_what_hangs_is_sent_again_over_the_bearer_that_works_and_only_over_that() -> None:
+    core, [hangs] = in_a_hole("ip", "lte")
+    [other] = core.poll(POLICY.race_after_s)
+    assert (hangs.bearer, other.bearer) == ("ip", "lte")
+    core.reachable("lte", 10.0)
+    assert [(order.record, order.bearer) for order in core.poll(10.0)] == [(hangs.record, "lte")]
+
+
+def test_what_is_not_an_alert_is_sent_again_when_its_bearer_works_again_but_not_for_each_answer() -> None:
+    core = delivery()
+    state = submit(core, record(Stream.STATE), 0.0)
+    core.poll(0.0)
+    _answered(core, _sent(core, 9.0), 9.2)
+    assert core.poll(9.2) == []
+    core.reachable("ip", 9.3)
+    assert [order.record for order in core.poll(9.3)] == [state]
+
+
+def test_places_need_not_rest_once_one_exchange_succeeded() -> None:
+    core = delivery()
+    stale(core, 40)
+    outage = Outage(core, lambda: 0.0)
+    outage.until(60.0)
+    assert core.poll(60.0) == []
+    core.reachable("ip", 60.0)
+    assert len(core.poll(60.0)) < CAPACITY[Channel.ALERT]
+    _answered(core, _sent(core, 60.0), 60.0)
+    core.poll(60.0)
+    assert sum(row.in_flight for row in core.snapshot(60.0)) == CAPACITY[Channel.ALERT]
+
+
+# --- what the gateway refused ----------------------------------------------------------------------------
+
+
+def test_what_was_refused_is_kept_and_shown_and_not_sent_again_and_a_later_receipt_finds_it() -> None:
+    core = delivery("ip", "lte")
+    refused = record()
+    core.submit(refused, 0.0, stored=None, born_s=0.0)
+    [first] = core.poll(0.0)
+    [second] = core.poll(4.0)
+    core.park(refused.digest, "refused: revoked")
+    assert not core.is_open(refused.digest)
+    core.succeeded(first, 5.0)
+    core.failed(second, "no answer", 22.0)
+    core.reachable("ip", 23.0)
+    core.submit(refused, 24.0, stored=STORED, born_s=0.0)
+    assert core.poll(1e6) == []
+    assert core.next_due() is None
+    assert core.snapshot(1e6) == [Waiting(refused, 0, False, None, 2, None, "lte", "refused: revoked")]
+    assert (core.counts(), core.unstored()) == ({Stream.ALERT: 1}, [refused])
+    assert core.find(refused.digest) is refused
+    core.remove(refused.digest)
+    assert core.snapshot(1e6) == []
+
+
+def test_what_is_not_queued_can_be_refused_without_effect() -> None:
+    core = delivery()
+    core.park(record().digest, "refused")
+    assert core.snapshot(0.0) == []
 
 
 # --- two bearers ---------------------------------------------------------------------------------------
@@ -228,7 +389,7 @@ def test_an_alert_without_an_answer_goes_over_the_next_bearer_too_and_the_first_
     core.remove(alert.digest)
     core.failed(second, "its receipt had come", 5.0)
     core.failed(first, "no answer", 20.0)
-    assert (len(core), core.next_due()) == (0, None)
+    assert (core.counts(), core.next_due()) == ({}, None)
 
 
 def test_nothing_but_alerts_goes_over_two_bearers_at_once() -> None:
@@ -257,9 +418,7 @@ class Delays(Delivery):
     """Broken on purpose: the retry after one bearer's failure is put off by the failure of another."""
 
     def failed(self, order: Transmit, why: str, now: float) -> None:
-        for flying, entry in self._flights.values():
-            if flying.number == order.number:
-                entry.racing = True
+        self._flights[order.number].of.racing = True
         super().failed(order, why, now)
 
 
@@ -299,7 +458,7 @@ def test_what_one_bearer_cannot_take_goes_over_the_next_and_then_waits() -> None
 def test_without_any_bearer_records_wait() -> None:
     core = Delivery(POLICY, (), random.Random(0))
     submit(core, record(), 0.0)
-    assert (core.poll(0.0), core.next_due(), len(core)) == ([], None, 1)
+    assert (core.poll(0.0), core.next_due(), core.counts()) == ([], None, {Stream.ALERT: 1})
 
 
 # --- waits and deadlines -------------------------------------------------------------------------------
@@ -313,12 +472,12 @@ def test_what_waits_is_due_when_the_gateway_is_reachable_again_and_what_is_under
     submit(core, record(), 2.0)
     core.poll(2.0)
     assert core.poll(2.5) == []
-    core.reachable(2.5)
+    core.reachable("ip", 2.5)
     assert core.next_due() == 2.5
     assert [order.record for order in core.poll(2.5)] == [waiting], "the place that failed rests"
+    core.reachable("ip", 5.9)
+    assert core.poll(5.9) == []
     assert [order.record for order in core.poll(9.0)] == [routine]
-    core.reachable(9.1)
-    assert core.poll(9.1) == []
 
 
 def test_an_alert_goes_before_all_else_and_beside_what_is_under_way() -> None:
@@ -449,19 +608,20 @@ def test_a_record_that_is_not_queued_can_be_marked_and_removed_without_effect() 
 
 def test_what_is_surplus_is_offered_but_not_while_it_is_in_flight() -> None:
     core = delivery()
-    bound = RULES[Stream.HEALTH].bound
-    health = [submit(core, record(Stream.HEALTH), float(age)) for age in range(bound)]
+    rule = RULES[Stream.HEALTH]
+    health = [submit(core, record(Stream.HEALTH), float(age)) for age in range(rule.keep)]
     assert core.surplus(100.0) == []
     [order] = core.poll(100.0)
     assert order.record is health[-1], "the newest goes first"
-    newer = [submit(core, record(Stream.HEALTH), 100.0 + age) for age in range(bound)]
-    assert [each.record for each in core.surplus(200.0)] == health[:-1]
+    newer = [submit(core, record(Stream.HEALTH), 100.0 + age) for age in range(rule.bound)]
+    surplus = [*health, *newer[: rule.bound - rule.keep]]
+    assert [each.record for each in core.surplus(200.0)] == [each for each in surplus if each is not order.record]
     core.failed(order, "no answer", 201.0)
-    assert [each.record for each in core.surplus(201.0)] == health
+    assert [each.record for each in core.surplus(201.0)] == surplus
     for each in core.surplus(201.0):
         core.remove(each.record.digest)
     assert core.surplus(201.0) == []
-    assert core.counts() == {Stream.HEALTH: len(newer)}
+    assert core.counts() == {Stream.HEALTH: rule.keep}
 
 
 def test_records_of_a_session_that_began_later_than_was_known_do_not_expire_too_early() -> None:
@@ -488,9 +648,9 @@ class Doubles(Delivery):
 
     def remove(self, digest: bytes) -> None:
         super().remove(digest)
-        for order, entry in self._flights.values():
-            if order.record.digest == digest:
-                self._places[entry.channel][order.bearer].flying = 0
+        for flight in self._flights.values():
+            if flight.order.record.digest == digest:
+                self._places[flight.of.channel][flight.order.bearer].flying = 0
 
 
 class Floods(Delivery):
@@ -515,23 +675,41 @@ class Tireless(Delivery):
 
 
 class Restless(Places):
-    def rest(self, now: float, until_s: float) -> None:
+    def rest(self, now: float, rest_s: float) -> None:
         pass
 
 
 class Buries(Delivery):
     """A press that was never tried waits like any other."""
 
-    def _is_fresh(self, entry: object) -> bool:
-        return False
+    def submit(self, record: SignedRecord, now: float, *, stored: Moment | None, born_s: float) -> None:
+        super().submit(record, now, stored=stored, born_s=born_s)
+        self._entries[record.digest].fresh = False
+
+
+class OldestFirst(Delivery):
+    """Of several fresh presses the oldest go first."""
+
+    def poll(self, now: float) -> list[Transmit]:
+        fresh = sorted((entry for entry in self._entries.values() if entry.fresh), key=lambda entry: entry.born_s)
+        due = [entry for entry in fresh if entry.due_s <= now]
+        return [self._start(entry, ways, now) for entry in due if (ways := self._ways(entry, now))] + super().poll(now)
+
+
+class Insists(Delivery):
+    """What was refused is sent again when a way works again."""
+
+    def park(self, digest: bytes, why: str) -> None:
+        super().park(digest, why)
+        self._entries[digest].parked = False
 
 
 class Credulous(Delivery):
     """Whatever is reported of a record and a bearer is taken for the attempt that is under way."""
 
     def failed(self, order: Transmit, why: str, now: float) -> None:
-        for number, (flying, _) in list(self._flights.items()):
-            if (flying.record, flying.bearer) == (order.record, order.bearer):
+        for number, flight in list(self._flights.items()):
+            if (flight.order.record, flight.order.bearer) == (order.record, order.bearer):
                 self._land(number, why, now)
 
 
@@ -541,7 +719,7 @@ class Trusts(Delivery):
     def poll(self, now: float) -> list[Transmit]:
         flights = self._flights
         self._flights = {
-            number: flight for number, flight in flights.items() if now < flight[0].deadline_s + POLICY.hung_s
+            number: flight for number, flight in flights.items() if now < flight.order.deadline_s + POLICY.hung_s
         }
         orders = super().poll(now)
         self._flights = flights | self._flights
@@ -571,12 +749,9 @@ class Drops(Delivery):
     """What is in flight counts as surplus too."""
 
     def surplus(self, lifetime_s: float) -> list[Surplus]:
-        carried = {entry: entry.carriers for entry in self._entries.values()}
-        for entry in carried:
-            entry.carriers = set()
+        flights, self._flights = self._flights, {}
         found = super().surplus(lifetime_s)
-        for entry, carriers in carried.items():
-            entry.carriers = carriers
+        self._flights = flights
         return found
 
 
@@ -587,9 +762,12 @@ class Drops(Delivery):
         (Doubles, "more exchanges than a bearer takes|it lost sight of something"),
         (Floods, "more exchanges than a bearer takes"),
         (Tireless, "more exchanges than a bearer takes"),
-        (Buries, "a fresh press was left behind|idle with work to do"),
+        (Buries, "a fresh press was left behind|an older press went first|idle with work to do"),
+        (OldestFirst, "an older press went first"),
+        (Loyal, "what hangs is not sent again|what waits is not due|a report changed|idle with work to do"),
+        (Insists, "what waits is not due|what hangs is not sent again|a report changed|idle with work to do"),
         (Credulous, "a report changed what it was not about"),
-        (Trusts, "what is due was not done|idle with work to do|asked in vain"),
+        (Trusts, "what is due was not done|idle with work to do|asked in vain|it was not due"),
         (Single, "no other bearer will be tried beside a slow one"),
         (Stubborn, "not the better bearer"),
         (Drops, "what is in flight was dropped"),

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bondmate.core import surplus as module
-from bondmate.core.surplus import GAP_GROUPS, GAP_RECORDS, RULES, TRACK_NEWEST, TRACK_STEP, in_one_gap, surplus
+from bondmate.core.surplus import GAP_GROUPS, GAP_RECORDS, OVERDUE, RULES, TRACK_NEWEST, TRACK_STEP, in_one_gap, surplus
 from bondmate.records import DeviceId, Kind, Reason, RecordId, SessionId, SignedRecord, Stream, Surplus
 
 Entries = list[tuple[SignedRecord, float]]
@@ -42,27 +43,59 @@ def test_every_stream_without_a_chain_that_a_device_writes_by_itself_has_a_rule(
     assert set(Stream) - set(RULES) == {Stream.ALERT, Stream.STATE, Stream.REPORT}
 
 
-@pytest.mark.parametrize(("stream", "bound"), [(Stream.HEALTH, 16), (Stream.PRESENCE, 60)])
-@given(count=st.integers(0, 200))
-def test_the_newest_stay_and_the_oldest_go(stream: Stream, bound: int, count: int) -> None:
+@pytest.mark.parametrize(("stream", "bound", "keep"), [(Stream.HEALTH, 32, 16), (Stream.PRESENCE, 128, 64)])
+@given(count=st.integers(0, 300))
+def test_the_newest_stay_and_the_oldest_go(stream: Stream, bound: int, keep: int, count: int) -> None:
     dropped = surplus(entries(stream, range(count)), float(count))
-    assert numbers(dropped) == list(range(1, count - bound + 1))
+    assert numbers(dropped) == (list(range(1, count - keep + 1)) if count > bound else [])
     assert all(each.reason is Reason.SUPERSEDED for each in dropped)
 
 
 @pytest.mark.parametrize(("stream", "hours"), [(Stream.HEALTH, 24), (Stream.PRESENCE, 12)])
 def test_what_is_too_old_expires_however_few_there_are(stream: Stream, hours: int) -> None:
     limit_s = hours * 3600.0
-    kept = entries(stream, [0.0, 10.0, 20.0])
-    assert surplus(kept, limit_s - 1) == []
-    assert surplus(kept, limit_s + 10) == [Surplus(each, Reason.EXPIRED) for each, _ in kept[:2]]
+    kept = entries(stream, [0.0, limit_s / 4, limit_s / 4 + 10])
+    assert surplus(kept, 1.25 * limit_s - 1) == [], "not one by one"
+    assert surplus(kept, 1.25 * limit_s) == [Surplus(each, Reason.EXPIRED) for each, _ in kept[:2]]
+
+
+@pytest.mark.parametrize(
+    ("stream", "every_s"), [(Stream.HEALTH, 120.0), (Stream.HEALTH, 3600.0), (Stream.PRESENCE, 300.0)]
+)
+def test_a_gap_record_names_many(stream: Stream, every_s: float) -> None:
+    """Ten days without a network."""
+    assert named_by_each_gap(stream, every_s) >= 6
+
+
+def named_by_each_gap(stream: Stream, every_s: float) -> float:
+    kept: Entries = []
+    gaps = named = 0
+    for number in range(1, int(10 * DAY_S / every_s)):
+        now = number * every_s
+        kept.append((record(stream, number), now))
+        if gone := set(numbers(surplus(kept, now))):
+            gaps, named = gaps + 1, named + len(gone)
+            kept = [entry for entry in kept if entry[0].id.sequence not in gone]
+    return named / gaps
+
+
+@pytest.mark.parametrize("stream", [Stream.HEALTH, Stream.PRESENCE])
+def test_without_room_below_the_bound_there_would_be_a_gap_record_for_each(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above."""
+    monkeypatch.setattr(module, "RULES", {stream: replace(RULES[stream], bound=16, keep=16)})
+    assert named_by_each_gap(stream, 120.0) == 1
+    monkeypatch.setattr(module, "RULES", RULES)
+    monkeypatch.setattr(module, "OVERDUE", 1.0)
+    assert named_by_each_gap(stream, 3600.0) == 1
 
 
 def test_what_expires_is_not_named_twice() -> None:
-    kept = entries(Stream.HEALTH, [*[0.0] * 10, *[DAY_S] * 20])
-    dropped = surplus(kept, DAY_S)
-    assert numbers(dropped) == list(range(1, 15))
-    assert [each.reason for each in dropped] == [Reason.EXPIRED] * 10 + [Reason.SUPERSEDED] * 4
+    kept = entries(Stream.HEALTH, [*[0.0] * 10, *[DAY_S] * 36])
+    dropped = surplus(kept, OVERDUE * DAY_S)
+    assert numbers(dropped) == list(range(1, 31))
+    assert [each.reason for each in dropped] == [Reason.EXPIRED] * 10 + [Reason.SUPERSEDED] * 20
 
 
 def test_positions_never_expire() -> None:
@@ -121,9 +154,11 @@ class Track:
 
 
 @settings(max_examples=40)
+@example(gaps=[0.0] * 600)
 @given(gaps=st.lists(st.sampled_from([0.0, 1.0, 5.0, 10.0, 600.0, 20000.0]), min_size=600, max_size=900))
 def test_each_gap_that_thinning_makes_is_a_small_share_of_its_age(gaps: list[float]) -> None:
-    track, now = Track(), 0.0
+    track, now = Track(), 10.0
+    track.add(0.0)  # of positions that are all as old as one another no share of their ages can be told
     for gap_s in gaps:
         now += gap_s
         track.add(now)

@@ -29,14 +29,14 @@ class Mutation:
 MUTATIONS = {
     "vibration before COMMIT": Mutation(
         "keeping.py",
-        "        write = self._write(self._outbox.add(record, made))\n",
-        "        self._listener.stored(record, made)\n        write = self._write(self._outbox.add(record, made))\n",
+        "        write = self._write(self._add(record, moment))\n",
+        "        self._listener.stored(record, moment)\n        write = self._write(self._add(record, moment))\n",
         "tests/test_keeping.py::test_stored_is_felt_only_after_the_commit_returned",
     ),
     "vibration though COMMIT failed": Mutation(
         "keeping.py",
-        "        if error is None:\n            self._delivery.submit(",
-        "        if True:\n            self._delivery.submit(",
+        "        if error is not None or losses != self._losses:\n",
+        "        if False:\n",
         "tests/test_keeping.py::test_what_could_not_be_stored_is_stored_as_soon_as_that_is_possible",
     ),
     "no COMMIT": Mutation(
@@ -88,15 +88,15 @@ MUTATIONS = {
         "tests/test_session.py::test_two_sessions_of_one_counter_are_two",
     ),
     "thinned before the gap is stored": Mutation(
-        "keeping.py",
-        "        await self._outbox.thin(gap, [dropped.record.digest for dropped in surplus], moment)\n",
-        "        pass\n",
+        "aging.py",
+        "        await self._outbox.thin(gap, digests, self.moment())\n",
+        "        await self._outbox.add(gap, self.moment())\n",
         "tests/test_keeping.py::test_positions_beyond_their_bound_go_and_a_gap_names_them_in_the_same_commit",
     ),
     "a full disk ends it all": Mutation(
         "keeping.py",
-        "        self._from_memory(record, made)\n        if not done:",
-        "        if not done:",
+        "            self._from_memory(record, made_s)\n        else:",
+        "            pass\n        else:",
         "tests/test_keeping.py::test_an_alert_that_cannot_be_stored_is_sent_from_memory_at_once_and_the_officer_is_told",
     ),
 }

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bondmate.core.delivery import Delivery, DeliveryPolicy, Transmit
+from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.places import CAPACITY, Channel, Places
+from bondmate.core.queued import Transmit
 from bondmate.records import DeviceId, Kind, Moment, RecordId, SessionId, SignedRecord, Stream
 from tests.faults import report
 
@@ -210,10 +211,21 @@ class World:
         if order.number in self._dumb:
             return
         del self._unreported[order.number]
-        self.core.failed(order, "no answer", self.now)
+        if answered and not self.core.is_open(order.record.digest):
+            self.core.succeeded(order, self.now)
+        else:
+            self.core.failed(order, "no answer", self.now)
         self._wake()
-        if order.record.id.stream is Stream.ALERT and self.core.find(order.record.digest) is not None:
+        is_alert = order.record.id.stream is Stream.ALERT and self.core.find(order.record.digest) is not None
+        if is_alert and not self._was_sent_again(order):
             self._paused.setdefault(order.record.digest, self.now)
+
+    def _was_sent_again(self, order: Transmit) -> bool:
+        """Whether the same bearer carries the record in another exchange, beside the one that ends."""
+        return any(
+            (other.record, other.bearer) == (order.record, order.bearer) and self.now < other.deadline_s + POLICY.hung_s
+            for other in self._unreported.values()
+        )
 
     def _take_receipt(self, digest: bytes, address: int) -> None:
         """A receipt that verifies names our bytes; it came to the address that the device had then."""
@@ -253,7 +265,7 @@ class World:
             self._take_receipt(order.record.digest, address)
             self._end(order, answered=True)
             if not was_up:
-                self.core.reachable(self.now)
+                self.core.reachable(order.bearer, self.now)
                 self._wake()
 
     def rebind(self) -> None:

@@ -5,19 +5,21 @@ import multiprocessing
 import random
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
 from bondmate import durable, session
-from bondmate.records import Head, History, Moment, Opened, SignedRecord, Stream
+from bondmate.errors import StoreError, StoreTrouble
+from bondmate.records import Felt, Head, History, Moment, Opened, SignedRecord, Stream
 from bondmate.store import database
 from bondmate.store.database import DATABASE_FILE
 from bondmate.store.outbox import SqliteOutbox
 from tests.faults import report
 from tests.faults.powercut import Outcome, cut_power, lay_out
-from tests.faults.powercut_device import Life
+from tests.faults.powercut_device import DEVICE, EVERYTHING, Life
 from tests.faults.powercut_disk import Disk, Fate
 from tests.faults.powercut_judge import Found, start
 from tests.faults.powercut_model import Begun, Returned
@@ -83,6 +85,47 @@ def test_a_power_cut_while_a_damaged_store_is_set_aside_hides_nothing(memory: Pa
             assert found.history == History(opened) or (not returned and found.history == History.lost())
             there = {path.read_bytes() for path in memory.iterdir()}
             assert {files[DATABASE_FILE], files[f"{DATABASE_FILE}-wal"]} <= there
+            states += 1
+    assert states > 100
+
+
+async def taken_up(directory: Path) -> dict[bytes, Felt]:
+    """As the daemon goes on from a file whose damage is found when it is read; what waits then, and what was felt."""
+    outbox = SqliteOutbox(directory, DEVICE)
+    await outbox.open()
+    try:
+        await outbox.history()
+    except StoreError as error:
+        if error.trouble is not StoreTrouble.DAMAGED:
+            raise
+        await outbox.open()
+    await outbox.salvage()
+    waiting = {kept.record.digest: kept.felt for stream in Stream for kept in await outbox.pending(stream, EVERYTHING)}
+    await outbox.close()
+    return waiting
+
+
+def test_a_power_cut_while_a_damaged_store_is_taken_up_skips_no_record(memory: Path) -> None:
+    asyncio.run(Life(memory, random.Random(1), [], SqliteOutbox).run())
+    expected = asyncio.run(taken_up(memory))
+    with closing(apsw.Connection(str(memory / DATABASE_FILE))) as connection:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'head'").get
+    files = {path.name: path.read_bytes() for path in memory.iterdir()}
+    octets = files[DATABASE_FILE]
+    files[DATABASE_FILE] = octets[: (page - 1) * 4096] + b"\xff" * 4096 + octets[page * 4096 :]
+    lay_out(files, memory)
+    with recording(memory) as recorded:
+        assert asyncio.run(taken_up(memory)) == expected
+    assert len(expected) > 10
+
+    rng, disk, states = random.Random(1), Disk(files), 0
+    for event in recorded.events:
+        assert not isinstance(event, Begun | Returned)
+        disk.do(event)
+        for names, contents in [(Fate.KEPT, Fate.KEPT), (Fate.LOST, Fate.KEPT), (Fate.SOME, Fate.TORN)]:
+            lay_out(disk.after_cut(names, contents, rng), memory)
+            assert asyncio.run(taken_up(memory)) == expected
             states += 1
     assert states > 100
 

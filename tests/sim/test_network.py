@@ -143,6 +143,56 @@ def test_delay_holds_both_directions_back(
     assert down["t_ns"] - up["t_ns"] >= 100e6
 
 
+def test_jitter_lets_datagrams_overtake_one_another_and_loses_none(
+    relay: Relay, gateway: socket.socket, open_socket: Open
+) -> None:
+    device, address = open_socket(), relay("--jitter-ms", "200", "--seed", "3")
+    sent = [b"%d" % number for number in range(20)]
+    for data in sent:
+        device.sendto(data, address)
+    received = [gateway.recv(2048) for _ in sent]
+    assert sorted(received) == sorted(sent)
+    assert received != sent
+
+
+def test_jitter_leaves_a_seeds_losses_as_they_are(
+    relay: Relay, gateway: socket.socket, open_socket: Open, tmp_path: Path
+) -> None:
+    device = open_socket()
+    options = ("--loss", "0.3", "--duplicate", "0.2", "--seed", "11")
+    still = fates(relay, gateway, device, tmp_path, *options)
+    (tmp_path / "tap.jsonl").unlink()
+    address = relay(*options, "--jitter-ms", "5")
+    for number in range(200):
+        device.sendto(b"%d" % number, address)
+        wait_for_tap(tmp_path, number + 1)
+    assert [entry["fate"] for entry in tapped(tmp_path)] == still
+
+
+def turns(seen: list[dict[str, Any]]) -> list[str]:
+    """The fates, each told once until it changes."""
+    return [fate for fate, _ in itertools.groupby(entry["fate"] for entry in seen)]
+
+
+def test_a_partition_comes_and_goes(relay: Relay, gateway: socket.socket, open_socket: Open, tmp_path: Path) -> None:
+    """0.3 s each: datagrams at every look see both, as blocks, in both directions."""
+    device, address = open_socket(), relay("--partition", "0.3,0.3")
+    device.sendto(b"hello", address)
+    _, nat = gateway.recvfrom(2048)
+
+    def sent_until_up_again() -> list[dict[str, Any]] | None:
+        device.sendto(b"up", address)
+        gateway.sendto(b"down", nat)
+        seen = tapped(tmp_path)
+        return seen if turns(seen)[-2:] == ["lost", "sent"] else None
+
+    seen = wait_until(sent_until_up_again, 10, "the network to go and to come back")
+    assert turns(seen) == ["sent", "lost", "sent"]
+    lost = [entry for entry in seen if entry["fate"] == "lost"]
+    assert {entry["direction"] for entry in lost} == {"up", "down"}
+    assert lost[-1]["t_ns"] - lost[0]["t_ns"] <= 0.3e9
+
+
 def test_a_rebind_gives_a_new_port_and_forgets_the_old_one(
     relay: Relay, gateway: socket.socket, open_socket: Open
 ) -> None:
@@ -183,6 +233,16 @@ def test_a_port_in_use_is_an_error_with_its_name(gateway: socket.socket) -> None
     )  # fmt: skip
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+@pytest.mark.parametrize("windows", ["3", "3,", "0,1", "1,-1", "one,two"])
+def test_a_partition_is_two_times(windows: str) -> None:
+    done = subprocess.run(
+        [SIM, "network", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:9", "--partition", windows],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "argument --partition" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,12 @@ def alert_of_usual_size(sequence: int) -> SignedRecord:
 
 
 def used(directory: Path, use: Callable[[SqliteOutbox], Awaitable[T]]) -> T:
-    """Do that with the outbox in the directory, opened before and closed behind it."""
+    """Do that with the outbox in the directory, opened before, as the daemon does, and closed behind it."""
 
     async def main() -> T:
         outbox = SqliteOutbox(directory, DEVICE)
         await outbox.open()
+        await outbox.salvage()
         try:
             return await use(outbox)
         finally:

@@ -81,7 +81,7 @@ def test_on_a_full_disk_only_alerts_go_in_until_there_is_room_again(
         await outbox.upkeep(START, NEVER)
         quota.take_all_but(0)
         for one in (position, opening):
-            with pytest.raises(StoreError, match=r"outbox.db failed: .*full: free some space") as caught:
+            with pytest.raises(StoreError, match=r"outbox.db failed: .*full$") as caught:
                 await outbox.add(one, LATER)
             assert caught.value.trouble is StoreTrouble.FULL
         assert reserve.stat().st_size == RESERVE_OCTETS, "it is not for them"
@@ -93,7 +93,7 @@ def test_on_a_full_disk_only_alerts_go_in_until_there_is_room_again(
         assert f"{(RESERVE_OCTETS - spent) >> 10} KiB are left" in caplog.text
         quota.take_all_but(2 * PIECE_OCTETS)  # enough for a record
         for one in (position, opening):
-            with pytest.raises(StoreError, match=r"reserve has .* kept free for alerts.*free some space") as caught:
+            with pytest.raises(StoreError, match=r"reserve has .* kept free for alerts") as caught:
                 await outbox.add(one, LATER)
             assert caught.value.trouble is StoreTrouble.FULL
         assert [stored.record for stored in await all_pending(outbox)] == alerts

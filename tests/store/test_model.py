@@ -26,8 +26,7 @@ from bondmate.records import (
     StoredRecord,
     Stream,
 )
-from bondmate.store import outbox as outbox_module
-from bondmate.store import rows
+from bondmate.store import queries, rows
 from bondmate.store.outbox import SqliteOutbox
 from tests.store.samples import DEVICE, FIRST, SECOND, record
 
@@ -154,12 +153,21 @@ class Comparison(RuleBasedStateMachine):
                 self.model.heads[stream] = head
         self.model.wrote(moment)
 
-    @rule(session=st.sampled_from([FIRST, SECOND]), since_s=st.integers(0, 60), by_s=st.integers(1, 20))
-    def shift(self, session: SessionId, since_s: int, by_s: int) -> None:
-        def shifted(moment: Moment) -> Moment:
-            return replace(moment, lifetime_s=moment.lifetime_s + (by_s if moment.lifetime_s > since_s else 0))
+    @rule(
+        session=st.sampled_from([FIRST, SECOND]),
+        since_s=st.integers(0, 60),
+        length_s=st.integers(0, 60),
+        by_s=st.integers(1, 20),
+    )
+    def shift(self, session: SessionId, since_s: int, length_s: int, by_s: int) -> None:
+        until_s = since_s + length_s
 
-        self.do(self.outbox.shift(session, float(since_s), float(by_s)))
+        def shifted(moment: Moment) -> Moment:
+            return replace(
+                moment, lifetime_s=moment.lifetime_s + (by_s if since_s < moment.lifetime_s <= until_s else 0)
+            )
+
+        self.do(self.outbox.shift(session, float(since_s), float(until_s), float(by_s)))
         for row in self.model.rows:
             stored = row.stored
             kept = shifted(stored.stored) if stored.record.id.session == session else stored.stored
@@ -265,8 +273,8 @@ def clock_goes_back(connection: apsw.Connection, moment: Moment) -> None:
         (rows, "keep_clock", clock_goes_back),
         (rows, "CHAINED_STREAMS", "0, 1, 2"),
         (rows, "CHAINED_STREAMS", "1"),
-        (outbox_module, "ERASABLE", "SELECT position FROM record WHERE delivered_lifetime_s < ?1 OR ?2 + ?3 < 0"),
-        (outbox_module, "CANCELLED", "SELECT 0 > ?"),
+        (queries, "ERASABLE", "SELECT position FROM record WHERE delivered_lifetime_s < ?1 OR ?2 + ?3 < 0"),
+        (queries, "CANCELLED", "SELECT 0 > ?"),
     ],
 )
 def test_the_model_catches_an_outbox_that_does_something_else(

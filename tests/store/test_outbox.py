@@ -25,7 +25,8 @@ from bondmate.records import (
     Stream,
     UtcTime,
 )
-from bondmate.store import outbox as sql
+from bondmate.store import outbox as outbox_module
+from bondmate.store import queries as sql
 from bondmate.store import rows
 from bondmate.store.database import open_database
 from bondmate.store.outbox import SqliteOutbox
@@ -218,23 +219,35 @@ def test_restore_makes_known_that_a_head_was_lost_where_there_is_none(tmp_path: 
     used(tmp_path, use)
 
 
-def test_a_shift_moves_what_is_younger_and_nothing_else(tmp_path: Path) -> None:
-    old, young, other = record(Kind.POSITION, 1), record(Kind.POSITION, 2), record(Kind.POSITION, 1, SECOND)
+def test_a_pause_that_became_known_late_moves_the_session_and_the_receipts_between_two_moments(tmp_path: Path) -> None:
+    """What was committed since it is known has the right time already."""
+    old, young, latest = (record(Kind.POSITION, number) for number in (1, 2, 3))
+    other = record(Kind.POSITION, 1, SECOND)
+    alerts = [record(Kind.PANIC, number) for number in (1, 2, 3)]
 
     async def use(outbox: SqliteOutbox) -> None:
         await outbox.add(old, Moment(10.0, 1))
         await outbox.add(young, Moment(20.0, 2))
-        await outbox.add(other, Moment(21.0, 2))
-        await outbox.add(record(Kind.PANIC, 1), Moment(5.0, 3))
-        await outbox.mark_delivered(record(Kind.PANIC, 1).digest, b"receipt", Moment(15.0, 4))
-        await outbox.shift(FIRST, 10.0, 1000.0)
+        await outbox.add(latest, Moment(1021.0, 2))
+        await outbox.add(other, Moment(19.0, 2))
+        for alert, delivered_s in zip(alerts, (10.0, 20.0, 1021.0), strict=True):
+            await outbox.add(alert, Moment(5.0, 3))
+            await outbox.mark_delivered(alert.digest, b"receipt", Moment(delivered_s, 4))
+        await outbox.shift(FIRST, 10.0, 20.0, 1000.0)
         moments = {stored.record: stored.stored for stored in await all_pending(outbox)}
-        assert moments == {old: Moment(10.0, 1), young: Moment(1020.0, 2), other: Moment(21.0, 2)}
-        newest = await outbox.latest_alert()
-        assert newest is not None
-        assert (newest.alert.stored, newest.alert.delivered) == (Moment(5.0, 3), Moment(1015.0, 4))
+        assert moments == {
+            old: Moment(10.0, 1),
+            young: Moment(1020.0, 2),
+            latest: Moment(1021.0, 2),
+            other: Moment(19.0, 2),
+        }
 
     used(tmp_path, use)
+    assert raw(tmp_path, "SELECT stored_lifetime_s, delivered_lifetime_s FROM record WHERE stream = 0") == [
+        (5.0, 10.0),
+        (5.0, 1020.0),
+        (5.0, 1021.0),
+    ]
 
 
 def test_restore_is_done_or_not_done(tmp_path: Path) -> None:
@@ -428,7 +441,8 @@ async def every_call(outbox: SqliteOutbox) -> list[object]:
             outbox.clock(),
             outbox.add(record(Kind.PANIC, 1), START),
             outbox.restore([], History({}), START),
-            outbox.shift(FIRST, 0.0, 1.0),
+            outbox.salvage(),
+            outbox.shift(FIRST, 0.0, 1.0, 1.0),
             outbox.mark_delivered(bytes(16), b"", START),
             outbox.mark_felt(bytes(16), Felt.STORED),
             outbox.thin(record(Kind.GAP, 1), [], START),
@@ -531,6 +545,30 @@ def test_the_plan_of_a_query_without_an_index_shows_a_scan_and_a_sort(tmp_path: 
     with closing(connection):
         plan = [str(row[3]) for row in connection.execute("EXPLAIN QUERY PLAN SELECT kind FROM record ORDER BY kind")]
     assert plan == ["SCAN record", "USE TEMP B-TREE FOR ORDER BY"]
+
+
+def test_whatever_a_call_raises_is_an_error_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody has thought of must not end the process either."""
+
+    def surprise(*_: object) -> None:
+        raise LookupError("nobody thought of this")
+
+    async def use(outbox: SqliteOutbox) -> None:
+        monkeypatch.setattr(rows, "keep_clock", surprise)
+        monkeypatch.setattr(outbox._reserve, "fill", surprise)
+        monkeypatch.setattr(outbox_module, "open_database", surprise)
+        outbox._changed = surprise  # type: ignore[assignment]
+        results = await every_call(outbox)
+        await outbox.close()
+        again = SqliteOutbox(tmp_path, DEVICE)
+        results.append(*await asyncio.gather(again.open(), return_exceptions=True))
+        await again.close()
+        errors = [result for result in results if isinstance(result, BaseException)]
+        assert len(errors) >= 6
+        assert {type(error) for error in errors} == {StoreError}
+        assert all("failed: " in str(error) and error.__cause__ is not None for error in errors)
+
+    used(tmp_path, use)
 
 
 def test_a_failed_write_that_cannot_be_rolled_back_gives_the_connection_up_and_opening_brings_it_back(

@@ -110,7 +110,7 @@ def test_where_the_room_is_missing_it_says_how_much_there_is_and_takes_what_it_c
     monkeypatch.setattr(os, "posix_fallocate", five_pieces)
     with pytest.raises(
         StoreError,
-        match=rf"reserve has 160 KiB of the {RESERVE_OCTETS >> 10} KiB .*the disk has \d+ KiB left: free some",
+        match=rf"reserve has 160 KiB of the {RESERVE_OCTETS >> 10} KiB .*the disk has \d+ KiB left$",
     ) as caught:
         Reserve(tmp_path).fill()
     assert caught.value.trouble is StoreTrouble.FULL
@@ -131,3 +131,11 @@ def test_what_cannot_be_given_up_does_not_hide_that_the_disk_is_full(run: Path) 
     with as_nobody(), pytest.raises(StoreError, match="full"):
         reserve.spend(never_enough)
     assert not reserve.spent
+
+
+def test_where_not_even_its_name_has_room_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "open", lambda *_: refused(errno.ENOSPC))
+    with pytest.raises(StoreError, match=r"reserve has 0 KiB of the 2048 KiB") as caught:
+        Reserve(tmp_path).fill()
+    assert caught.value.trouble is StoreTrouble.FULL
+    assert not (tmp_path / RESERVE_FILE).exists()

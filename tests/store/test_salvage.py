@@ -1,5 +1,8 @@
+import asyncio
 import random
 import shutil
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import apsw
@@ -7,12 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bondmate.records import History, Kind, Opened, SignedRecord
-from bondmate.store.database import DATABASE_FILE, open_database
+from bondmate.errors import StoreError, StoreTrouble
+from bondmate.records import Felt, History, Kind, Moment, Opened, SignedRecord, Stream
+from bondmate.store import wreck as wreck_module
+from bondmate.store.database import DATABASE_FILE, damaged_path, open_database
 from bondmate.store.outbox import SqliteOutbox
-from bondmate.store.salvage import undelivered
+from bondmate.store.reserve import RESERVE_FILE, RESERVE_OCTETS
+from bondmate.store.salvage import PAGE
 from bondmate.store.schema import MIGRATIONS
-from tests.store.samples import START, added, left, record, used
+from bondmate.store.wreck import Saved, Wreck
+from tests.store.samples import DEVICE, SECOND, START, added, all_pending, left, raw, record, used
+from tests.store.syscalls import quota_on
 
 PAGE_OCTETS = 4096
 ASIDE = f"{DATABASE_FILE}.damaged-1"
@@ -95,6 +103,14 @@ def test_what_stands_in_the_log_alone_is_saved_too(tmp_path: Path) -> None:
     assert (other / f"{ASIDE}-wal").read_bytes() == log
 
 
+def undelivered(path: Path) -> list[Saved]:
+    """All that can be read."""
+    with closing(Wreck(path)) as wreck:
+        while (places := wreck.behind((-1, 0), 1_000_000)) is None:
+            pass
+        return [row for _, position in places if (row := wreck.row(position)) is not None]
+
+
 @settings(max_examples=60)
 @given(damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=64)), min_size=1))
 def test_whatever_the_damage_only_true_records_come_out_and_nothing_is_raised(
@@ -110,7 +126,7 @@ def test_whatever_the_damage_only_true_records_come_out_and_nothing_is_raised(
         octets[place : place + len(what)] = what[: len(octets) - place]
     file.write_bytes(octets)
     true = {(one.data, one.digest) for one in records}
-    assert {(row[4], row[5]) for row in undelivered(file)} <= true
+    assert {(row.values[4], row.values[5]) for row in undelivered(file)} <= true
     assert file.read_bytes() == octets
 
 
@@ -119,9 +135,9 @@ def test_where_nothing_can_be_read_nothing_is_there_and_nothing_changes(octets: 
     file, log = tmp_path / ASIDE, tmp_path / f"{ASIDE}-wal"
     file.write_bytes(octets)
     log.write_bytes(b"frames")
-    assert list(undelivered(file)) == []
+    assert undelivered(file) == []
     assert (file.read_bytes(), log.read_bytes()) == (octets, b"frames")
-    assert list(undelivered(tmp_path / "nowhere")) == []
+    assert undelivered(tmp_path / "nowhere") == []
 
 
 def test_a_file_of_the_first_version_is_read_too(tmp_path: Path) -> None:
@@ -136,4 +152,220 @@ def test_a_file_of_the_first_version_is_read_too(tmp_path: Path) -> None:
     fresh, came_to = open_database(tmp_path)
     fresh.close()
     assert came_to is Opened.REPLACED
-    assert [kept.data for kept in left(tmp_path)] == [one.data]
+    [kept] = used(tmp_path, all_pending)
+    assert (kept.record.data, kept.stored, kept.felt) == (one.data, START, Felt.STORED)
+
+
+async def opened(directory: Path, expected: Opened) -> SqliteOutbox:
+    outbox = SqliteOutbox(directory, DEVICE)
+    assert await outbox.open() is expected
+    return outbox
+
+
+def damage(directory: Path) -> None:
+    """Found in use, by whoever reads the file next."""
+
+    async def main() -> None:
+        outbox = SqliteOutbox(directory, DEVICE)
+        await outbox.open()
+        await found_damaged(outbox)
+        await outbox.close()
+
+    asyncio.run(main())
+
+
+def test_ages_and_what_was_felt_and_the_device_s_own_age_are_saved_with_the_records(tmp_path: Path) -> None:
+    alert, health = record(Kind.PANIC, 1), record(Kind.HEALTH, 1)
+
+    async def first(outbox: SqliteOutbox) -> None:
+        await outbox.add(alert, Moment(100.0, 7))
+        await outbox.mark_felt(alert.digest, Felt.DELIVERED)
+        await outbox.add(health, Moment(200.0, 8))
+
+    used(tmp_path, first)
+    damage(tmp_path)
+    assert used(tmp_path, SqliteOutbox.clock) == Moment(200.0, 8)
+    found = {kept.record: (kept.stored, kept.felt) for kept in used(tmp_path, all_pending)}
+    assert found == {alert: (Moment(100.0, 7), Felt.DELIVERED), health: (Moment(200.0, 8), Felt.NOTHING)}
+
+
+@pytest.mark.parametrize("lifetime", ["-1", "1e300", "9e999"])
+def test_an_age_that_cannot_be_is_the_device_s(lifetime: str, tmp_path: Path) -> None:
+    added(tmp_path, record(Kind.PANIC, 1))
+    raw(tmp_path, f"UPDATE record SET stored_lifetime_s = {lifetime}; UPDATE clock SET lifetime_s = 50")
+    damage(tmp_path)
+    assert [kept.stored.lifetime_s for kept in used(tmp_path, all_pending)] == [50.0]
+
+
+def test_what_is_saved_keeps_its_place_before_all_that_came_since(tmp_path: Path) -> None:
+    """Else an alert from before would pass for the newest one, and its cancellation for that one's."""
+    old, cancelled, new = record(Kind.PANIC, 1), record(Kind.CANCELLATION, 2), record(Kind.PANIC, 1, SECOND)
+    added(tmp_path, old, cancelled)
+    damage(tmp_path)
+
+    async def main() -> None:
+        outbox = await opened(tmp_path, Opened.REPLACED)
+        await outbox.restore([new], History.lost(), START)
+        assert await outbox.salvage() == 2
+        assert [kept.record for kept in await all_pending(outbox)] == [old, cancelled, new]
+        newest = await outbox.latest_alert()
+        assert newest is not None
+        assert (newest.alert.record, newest.cancelled) == (new, False)
+        await outbox.close()
+
+    asyncio.run(main())
+
+
+def test_a_row_at_a_place_that_cannot_be_goes_behind_all(tmp_path: Path) -> None:
+    """The last place there is would leave no other for any record."""
+    added(tmp_path, record(Kind.PANIC, 1), record(Kind.PANIC, 2))
+    raw(tmp_path, f"UPDATE record SET position = {2**63 - 1} WHERE sequence = 1")
+    damage(tmp_path)
+    added(tmp_path, record(Kind.PANIC, 3))
+    assert left(tmp_path) == [record(Kind.PANIC, number) for number in (2, 1, 3)]
+
+
+def test_it_is_still_to_be_done_after_a_restart_and_once_alone(tmp_path: Path) -> None:
+    records = some(3 * PAGE)
+    added(tmp_path, *records)
+    damage(tmp_path)
+
+    async def main() -> None:
+        for expected in (Opened.REPLACED, Opened.AS_IT_WAS):
+            await (await opened(tmp_path, expected)).close()
+        outbox = await opened(tmp_path, Opened.AS_IT_WAS)
+        assert await all_pending(outbox) == []
+        while not await outbox._write(outbox._salvage.step):
+            pass
+        assert [kept.record for kept in await all_pending(outbox)] == records[:PAGE], "the first page"
+        await outbox.close()
+        raw(tmp_path, "DELETE FROM record WHERE sequence = 1")
+        outbox = await opened(tmp_path, Opened.AS_IT_WAS)
+        assert await outbox.salvage() == 2 * PAGE
+        assert [kept.record for kept in await all_pending(outbox)] == records[1:], "what was let go of is gone"
+        assert await outbox.salvage() == 0
+        await outbox.close()
+
+    asyncio.run(main())
+    assert raw(tmp_path, "SELECT * FROM salvage") == []
+
+
+def test_a_file_that_is_damaged_before_it_has_taken_up_all_hands_that_on(tmp_path: Path) -> None:
+    first, second = some(2 * PAGE), [record(Kind.PANIC, number, SECOND) for number in (1, 2)]
+    added(tmp_path, *first)
+    damage(tmp_path)
+
+    async def main() -> None:
+        outbox = await opened(tmp_path, Opened.REPLACED)
+        while not await outbox._write(outbox._salvage.step):
+            pass
+        for one in second:
+            await outbox.add(one, START)
+        await found_damaged(outbox)
+        await outbox.close()
+
+    asyncio.run(main())
+    assert left(tmp_path) == [*first, *second]
+    assert damaged_path(tmp_path, 2).exists()
+
+
+def test_an_alert_goes_between_its_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for a few hundred records, not for all."""
+    monkeypatch.setattr(wreck_module, "LOOKED_AT", PAGE)
+    pages = 8
+    added(tmp_path, *some(pages * PAGE))
+    damage(tmp_path)
+
+    async def main() -> None:
+        outbox = await opened(tmp_path, Opened.REPLACED)
+        salvage = asyncio.ensure_future(outbox.salvage())
+        there: list[int] = []
+        while not salvage.done():
+            await outbox.add(record(Kind.PANIC, len(there), SECOND), START)
+            there.append((await outbox.waiting())[Stream.ALERT] - len(there) - 1)
+        assert await salvage == pages * PAGE
+        assert len(there) > pages
+        assert all(after - before <= 2 * PAGE for before, after in pairwise(there))
+        await outbox.close()
+
+    asyncio.run(main())
+
+
+def test_without_room_for_all_the_fresh_file_is_there_and_the_reserve_stays_for_alerts(tmp_path: Path) -> None:
+    alert = record(Kind.PANIC, 1)
+    positions = [record(Kind.POSITION, number, data=random.Random(number).randbytes(200)) for number in range(9000)]
+
+    async def first(outbox: SqliteOutbox) -> None:
+        await outbox.upkeep(START, 1e12)
+        await outbox.restore([*positions, alert], History({}), START)
+
+    async def main() -> None:
+        outbox = await opened(tmp_path, Opened.REPLACED)
+        assert await outbox.salvage() > 1, "what was saved can be sent at once"
+        for _ in range(2):
+            with pytest.raises(StoreError) as caught:
+                await outbox.salvage()
+            assert caught.value.trouble is StoreTrouble.FULL
+            assert (tmp_path / RESERVE_FILE).stat().st_size == RESERVE_OCTETS
+        waiting = await outbox.waiting()
+        assert waiting[Stream.ALERT] == 1, "alerts first"
+        assert 0 < waiting[Stream.POSITION] < 9000
+        for number in range(2, 102):
+            await outbox.add(record(Kind.PANIC, number), START)
+        spent = (tmp_path / RESERVE_FILE).stat().st_size
+        assert spent < RESERVE_OCTETS
+        quota.take_all_but(0)
+        with pytest.raises(StoreError, match="kept free for alerts"):
+            await outbox.salvage()
+        assert (tmp_path / RESERVE_FILE).stat().st_size >= spent
+        quota.octets = None
+        assert await outbox.salvage() > 0
+        waiting = await outbox.waiting()
+        assert (waiting[Stream.ALERT], waiting[Stream.POSITION]) == (101, 9000)
+        await outbox.close()
+
+    with quota_on(tmp_path) as quota:
+        used(tmp_path, first)
+        damage(tmp_path)
+        quota.take_all_but(1 << 20)
+        asyncio.run(main())
+
+
+def test_what_is_not_a_record_any_more_is_passed_over(tmp_path: Path) -> None:
+    """Values that no row of ours may have, as one bit makes them."""
+    records = some(5)
+    added(tmp_path, *records)
+    connection = apsw.Connection(str(tmp_path / DATABASE_FILE))
+    connection.execute("PRAGMA ignore_check_constraints = 1; PRAGMA writable_schema = 1")
+    connection.execute(
+        "UPDATE sqlite_schema SET sql = replace(replace(sql, 'STRICT', ''), 'NOT NULL', '') WHERE type = 'table'"
+    )
+    connection.execute("PRAGMA writable_schema = RESET")
+    connection.close()
+    raw(
+        tmp_path,
+        "PRAGMA ignore_check_constraints = 1; UPDATE record SET session = CAST(session AS TEXT) WHERE sequence = 1;"
+        " UPDATE record SET session = x'00' WHERE sequence = 2; UPDATE record SET kind = NULL WHERE sequence = 3;"
+        " UPDATE record SET made_at_ms = CAST(x'ff' AS TEXT) WHERE sequence = 4",
+    )
+    damage(tmp_path)
+    found = [kept.data for kept in left(tmp_path)]
+    assert found == [records[0].data, records[3].data, records[4].data]
+
+
+def test_a_power_cut_between_the_two_renames_hides_no_log(tmp_path: Path) -> None:
+    records = some(5)
+
+    async def main() -> None:
+        outbox = await opened(tmp_path, Opened.AS_IT_WAS)
+        for one in records:
+            await outbox.add(one, START)
+        await found_damaged(outbox)
+        await outbox.close()
+
+    asyncio.run(main())
+    log = damaged_path(tmp_path, 1).with_name(f"{ASIDE}-wal")
+    octets = log.read_bytes()
+    log.rename(tmp_path / f"{DATABASE_FILE}-wal")
+    assert left(tmp_path) == records
+    assert log.read_bytes() == octets

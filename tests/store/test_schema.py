@@ -112,9 +112,9 @@ def test_the_outbox_of_an_updated_file_works_as_a_fresh_one_does(tmp_path: Path)
 
 def test_an_update_is_done_or_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first_version(tmp_path)
-    broken = "CREATE TABLE half (x); INSERT INTO nowhere VALUES (1);"
+    broken = "CREATE TABLE half (x CONSTRAINT never CHECK (0)); INSERT INTO half VALUES (1);"
     monkeypatch.setattr(database, "MIGRATIONS", (*MIGRATIONS, broken))
-    with pytest.raises(StoreError, match="nowhere"):
+    with pytest.raises(StoreError, match="never"):
         open_database(tmp_path)
     assert raw(tmp_path, "PRAGMA user_version") == [(1,)]
     names = [row[0] for row in raw(tmp_path, "SELECT name FROM sqlite_schema WHERE type = 'table'")]

@@ -34,6 +34,7 @@ from tests.store.syscalls import failing
         (apsw.CorruptError(), errno.EIO, StoreTrouble.DAMAGED),
         (apsw.CantOpenError(), 0, StoreTrouble.OTHER),
         (apsw.BusyError(), errno.ENOSPC, StoreTrouble.OTHER),
+        (apsw.SQLError(), 0, StoreTrouble.DAMAGED),
         (apsw.ConstraintError(), errno.EIO, StoreTrouble.OTHER),
         (FileNotFoundError(errno.ENOENT, ""), 0, StoreTrouble.OTHER),
     ],
@@ -43,16 +44,16 @@ def test_which_trouble_an_exception_tells_of(error: Exception, system_errno: int
 
 
 @pytest.mark.parametrize(
-    ("number", "trouble", "advice"),
+    ("number", "trouble"),
     [
-        (errno.EIO, StoreTrouble.IO, "the card may be dying"),
-        (errno.ENOSPC, StoreTrouble.FULL, "free some space"),
-        (errno.EDQUOT, StoreTrouble.FULL, "free some space"),
-        (errno.EROFS, StoreTrouble.READ_ONLY, "make it writable"),
+        (errno.EIO, StoreTrouble.IO),
+        (errno.ENOSPC, StoreTrouble.FULL),
+        (errno.EDQUOT, StoreTrouble.FULL),
+        (errno.EROFS, StoreTrouble.READ_ONLY),
     ],
 )
 def test_writes_that_fail_are_told_apart_change_nothing_and_poison_nothing(
-    number: int, trouble: StoreTrouble, advice: str, tmp_path: Path
+    number: int, trouble: StoreTrouble, tmp_path: Path
 ) -> None:
     before, during = record(Kind.PANIC, 1), record(Kind.PANIC, 2)
 
@@ -63,7 +64,7 @@ def test_writes_that_fail_are_told_apart_change_nothing_and_poison_nothing(
                 outbox.add(during, Moment(9.0, 9)),
                 outbox.mark_delivered(before.digest, b"receipt", Moment(9.0, 9)),
             ):
-                with pytest.raises(StoreError, match=rf"{DATABASE_FILE} failed: .*{advice}") as caught:
+                with pytest.raises(StoreError, match=rf"{DATABASE_FILE} failed: ") as caught:
                     await call
                 assert caught.value.trouble is trouble
             assert [stored.record for stored in await all_pending(outbox)] == [before], "what is there can be read"
@@ -104,7 +105,7 @@ def test_a_commit_that_was_not_synced_is_an_error_and_the_next_one_is_taken(tmp_
         await outbox.add(before, START)
         card.fails = True
         for _ in range(3):
-            with pytest.raises(StoreError, match=r"outbox.db failed: .*the card may be dying") as caught:
+            with pytest.raises(StoreError, match=r"outbox\.db failed: ") as caught:
                 await outbox.add(during, START)
             assert caught.value.trouble is StoreTrouble.IO
             assert [stored.record for stored in await all_pending(outbox)] == [before]
@@ -139,7 +140,7 @@ def test_a_directory_without_rights_is_read_only(run: Path) -> None:
 
     async def main() -> None:
         outbox = SqliteOutbox(run, DEVICE)
-        with pytest.raises(StoreError, match=r"Permission denied: .*make it writable") as caught:
+        with pytest.raises(StoreError, match="Permission denied") as caught:
             await outbox.open()
         assert caught.value.trouble is StoreTrouble.READ_ONLY
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from bondmate.errors import LinkError, RemoteError, UnauthorizedError
 from bondmate.records import SessionId
-from bondmate.transport.coap import MAX_RECEIPT_OCTETS, UNAUTHORIZED_LIMIT, CoapBearer, Tuning
+from bondmate.transport import coap
+from bondmate.transport.coap import MAX_RECEIPT_OCTETS, RENEW_S, UNAUTHORIZED_LIMIT, CoapBearer, Tuning
 from tests.eventually import eventually
 from tests.gateway import twin
 from tests.gateway.conftest import Gateway
@@ -594,6 +595,42 @@ def test_a_success_in_between_begins_the_count_anew(device: Device, between: str
 
     run(send())
     assert len(renewed) == (1 if between == "nothing" else 0)
+
+
+def renewals(device: Device, now: list[float], *refusals_at: tuple[int, float]) -> list[int]:
+    """How often the session was renewed after each of these: so many refusals at this time, one after the other."""
+    renewed: list[SessionId] = []
+    counts: list[int] = []
+
+    def renew() -> SessionId:
+        renewed.append(session(len(renewed) + 2))
+        return renewed[-1]
+
+    async def send() -> None:
+        async with peer(refuse) as one, closing(device.bearer(one.address, renew=renew)) as bearer:
+            for count, at in refusals_at:
+                now[0] = at
+                for _ in range(count):
+                    with pytest.raises(UnauthorizedError):
+                        await bearer.send(SUBMISSION)
+                counts.append(len(renewed))
+            assert bearer.session == renewed[-1]
+
+    run(send())
+    return counts
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_whoever_answers_all_with_401_moves_the_counter_once_a_minute_at_most(
+    device: Device, monkeypatch: pytest.MonkeyPatch, bounded: bool
+) -> None:
+    """Each time it moves by 4,096; eight of them are no longer ahead (RFC 1982), and unbounded take seconds."""
+    now = [1000.0]
+    monkeypatch.setattr(coap, "monotonic", lambda: now[0])
+    if not bounded:
+        monkeypatch.setattr(coap, "RENEW_S", 0.0)
+    counts = renewals(device, now, (UNAUTHORIZED_LIMIT, 1000.0), (20, 1000.0 + RENEW_S - 0.1), (20, 1000.0 + RENEW_S))
+    assert counts == ([1, 1, 2] if bounded else [1, 21, 41])
 
 
 # --- Receipts that come by themselves --------------------------------------------------------------

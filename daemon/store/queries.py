@@ -1,0 +1,38 @@
+"""The queries of the outbox that must not read all of a large table: each by an index, which a test looks at."""
+
+from bondmate.records import ALERT_KINDS, Kind, Stream
+from bondmate.store import rows
+
+LAST_PLACE = 2**63 - 1
+
+ERASED_AT_ONCE = 100
+"""Records in one transaction of `upkeep`: an alert that comes then waits for no more than that."""
+
+NEWEST_ALERT = (
+    f"SELECT position FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - constants
+    f" AND kind IN ({', '.join(str(int(kind)) for kind in sorted(ALERT_KINDS))}) ORDER BY position DESC LIMIT 1"
+)
+
+NEWEST_POSITION = (
+    f"SELECT position FROM record INDEXED BY record_stream WHERE stream = {int(Stream.POSITION)}"  # noqa: S608 - a constant
+    " AND position > ? ORDER BY position DESC LIMIT 1"
+)
+"""Behind a place."""
+
+CANCELLED = (
+    f"SELECT EXISTS (SELECT 1 FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - constants
+    f" AND position > ? AND kind = {int(Kind.CANCELLATION)})"
+)
+
+PENDING = (
+    f"SELECT {rows.COLUMNS} FROM record INDEXED BY record_pending"  # noqa: S608 - constants
+    " WHERE receipt IS NULL AND stream = ? AND position < ? ORDER BY position DESC"
+)
+
+WAITING = "SELECT stream, count(*) FROM record INDEXED BY record_pending WHERE receipt IS NULL GROUP BY stream"
+
+ERASABLE = (
+    "SELECT position FROM record INDEXED BY record_delivered WHERE receipt IS NOT NULL AND delivered_lifetime_s < ?1"  # noqa: S608 - constants
+    f" AND NOT (stream = {int(Stream.ALERT)} AND position >= ?2) AND position IS NOT ?3 LIMIT {ERASED_AT_ONCE}"
+)
+"""The newest alert, at ?2, stays with what is behind it in its stream; so does the newest position behind it, at ?3."""

@@ -1,0 +1,160 @@
+"""What can still be read of a damaged file: the records that no receipt was kept for, bit by bit.
+
+Reads alone: the damaged file and its log stay as they are, for somebody who knows more about it. Raises nothing: what
+cannot be read is not there. See salvage for what becomes of it.
+"""
+
+import logging
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from bondmate.records import Felt, Moment
+from bondmate.store import rows
+from bondmate.wire import digest
+
+log = logging.getLogger(__name__)
+
+LOOKED_AT = 1000
+"""Places in one step; it reads some dozens of pages for them."""
+
+_BY_INDEX = "SELECT CAST(stream AS INTEGER), position, 1 FROM record INDEXED BY record_pending WHERE receipt IS NULL"
+_BY_TABLE = "SELECT CAST(stream AS INTEGER), position, receipt IS NULL FROM record NOT INDEXED"
+WALKS = (
+    f"{_BY_INDEX} ORDER BY stream, position",
+    f"{_BY_INDEX} ORDER BY stream DESC, position DESC",
+    f"{_BY_TABLE} ORDER BY position",
+    f"{_BY_TABLE} ORDER BY position DESC",
+)
+"""By the index and by the table, from both ends: a damaged page ends a walk, and another way leads around it."""
+
+_COLUMNS = (
+    "CAST(session AS BLOB), CAST(stream AS INTEGER), CAST(sequence AS INTEGER), CAST(kind AS INTEGER),"
+    " CAST(data AS BLOB), CAST(digest AS BLOB), CAST(made_at_ms AS INTEGER), CAST(made_at_source AS INTEGER),"
+    " CAST(made_at_uncertainty_ms AS INTEGER), CAST(stored_at_ms AS INTEGER)"
+)
+"""As in the first version of the schema, so of a file of any version."""
+_FATE = "CAST(stored_lifetime_s AS REAL), CAST(felt AS INTEGER)"
+"""Since the second version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A row without a receipt that is whole, by its digest. `values` are those of COLUMNS."""
+
+    values: tuple[Any, ...]
+    lifetime_s: float
+    felt: int
+
+
+COLUMNS = (
+    "session, stream, sequence, kind, data, digest, made_at_ms, made_at_source, made_at_uncertainty_ms, stored_at_ms"
+)
+_STREAM, _DATA, _DIGEST = 1, 4, 5
+
+Place = tuple[int, int]
+"""A stream, and a position in it."""
+
+
+class Wreck:
+    """A damaged file. To be closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _opened(path)
+        self._walk = (row for sql in WALKS for row in self._as_far_as_possible(sql))
+        self._found: set[Place] = set()
+        self._places: Sequence[Place] | None = None
+        """Sorted, once all were found: alerts first, and the oldest first."""
+        clock = self.clock()
+        self._age_s = 0.0 if clock is None else clock.lifetime_s
+
+    def close(self) -> None:
+        """Leaves the files as they are."""
+        if self._connection is not None:
+            with suppress(apsw.Error):
+                self._connection.close()
+
+    def clock(self) -> Moment | None:
+        """The moment of the last write."""
+        if self._connection is None:
+            return None
+        try:
+            return rows.clock(self._connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no clock
+            log.info("the clock of a damaged file: %s", error)
+            return None
+
+    def salvage(self) -> list[tuple[int, int, int]]:
+        """What the file itself still had to take up from earlier ones, as rows of its table."""
+        sql = "SELECT damaged, CAST(stream AS INTEGER), CAST(position AS INTEGER) FROM salvage"
+        return [
+            (number, stream, place)
+            for number, stream, place in self._as_far_as_possible(sql)
+            if None not in (stream, place)
+        ]
+
+    def behind(self, place: Place, limit: int) -> Sequence[Place] | None:
+        """The places behind one, alerts first, then the oldest; None while some are still to be found: ask again."""
+        if self._places is None:
+            seen = list(islice(self._walk, LOOKED_AT))
+            self._found.update(
+                (stream, at) for stream, at, waits in seen if waits and stream is not None and stream >= 0
+            )
+            if seen:
+                return None
+            self._places = sorted(self._found)
+            self._found.clear()
+        begin = bisect_right(self._places, place)
+        return self._places[begin : begin + limit]
+
+    def row(self, position: int) -> Saved | None:
+        """The row there, if it is whole."""
+        where = f"FROM record WHERE position = {position}"
+        for values in self._as_far_as_possible(f"SELECT {_COLUMNS} {where}"):
+            if values[_DATA] is None or digest(values[_DATA]) != values[_DIGEST]:
+                return None
+            # what an earlier version kept: its palm felt what was stored
+            fate = next(self._as_far_as_possible(f"SELECT {_FATE} {where}"), (None, None))
+            return Saved(values, self._age(fate[0]), _felt(fate[1], alert=values[_STREAM] == 0))
+        return None
+
+    def _age(self, lifetime_s: float | None) -> float:
+        """How old the device was; as old as it became, where that cannot be."""
+        if lifetime_s is None or not 0 <= lifetime_s <= (self._age_s or math.inf):
+            return self._age_s
+        return lifetime_s
+
+    def _as_far_as_possible(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        if self._connection is None:
+            return
+        try:
+            yield from self._connection.execute(sql)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next way may lead around it
+            log.info("%s of a damaged file: %s", sql, error)
+
+
+def _felt(felt: int | None, *, alert: bool) -> int:
+    if felt in set(Felt):
+        return felt
+    return int(Felt.STORED if alert else Felt.NOTHING)
+
+
+def _opened(path: Path) -> apsw.Connection | None:
+    try:
+        if path.stat().st_size == 0:
+            return None  # beside an empty file SQLite would delete the log
+        # read-only it would not read the log; what is not written needs no checkpoint
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        log.warning("nothing of %s can be read: %s", path, error)
+        return None
+    return connection
