@@ -44,7 +44,7 @@ def check(database: Database, place: Place, previous: bytes | None) -> Chain:
         return Chain.WHOLE
     openings = _openings(database, place.device, place.session)
     if not openings:
-        first_ever = previous is None and not _held_in_earlier_session(database, place)
+        first_ever = previous is None and not _began_in_earlier_session(database, place)
         return Chain.WHOLE if first_ever else Chain.WAITING
     found = {_follows(database, place, opening, previous) for opening in openings}
     # With a forked opening, the record belongs to one of the two.
@@ -86,7 +86,7 @@ def _follows(database: Database, place: Place, opening: int, previous: bytes | N
     )
     if not entries:
         # A device that knows of no record of which we hold some has lost its store, and its counter with it.
-        known = previous is not None or _held_in_earlier_session(database, place)
+        known = previous is not None or _began_in_earlier_session(database, place)
         return Chain.BROKEN if known else Chain.WHOLE
     session, sequence, digest = entries[0]
     if session is None:
@@ -115,10 +115,14 @@ def _openings(database: Database, device: bytes, session: bytes) -> list[int]:
     return [row for (row,) in found]
 
 
-def _held_in_earlier_session(database: Database, place: Place) -> bool:
-    """Whether a record of the stream was held from another session before anything of this one was."""
+def _began_in_earlier_session(database: Database, place: Place) -> bool:
+    """Whether the stream's first record ever was held, from another session, before anything of this one was.
+
+    Only that one contradicts: other records of the stream may be later ones that arrived before it.
+    """
     found = database.rows(
-        "SELECT 1 FROM record WHERE device = :device AND stream = :stream AND session <> :session AND row <"
+        "SELECT 1 FROM record WHERE device = :device AND stream = :stream AND session <> :session AND sequence = 1"
+        " AND previous IS NULL AND row <"
         " coalesce((SELECT min(row) FROM record WHERE device = :device AND session = :session), 1 << 62) LIMIT 1",
         {"device": place.device, "stream": place.stream, "session": place.session},
     )

@@ -3,9 +3,10 @@
 The decisions stand here; the caller brings the authentic channel and the transaction, and signs the receipt.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bondmate_sim.gateway import cbor, cose, devices, evidence, receipts, records
+from bondmate_sim.gateway import branches, cbor, cose, devices, evidence, receipts, records
 from bondmate_sim.gateway.chain import Chain
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.receipts import Entry, Verdict
@@ -15,7 +16,7 @@ from bondmate_sim.gateway.receipts import Entry, Verdict
 class Outcome:
     """The receipt entry of a submission, what to tell the operator, and whether the record was held before.
 
-    `alarms` are what a human must see beside it: forks, broken chains and lost stores.
+    `alarms` are what a human must see beside it: forks, branches, broken chains and lost stores.
     """
 
     entry: Entry
@@ -101,6 +102,8 @@ def _hold(database: Database, origin: evidence.Origin, record: records.Record) -
         alarms.append(
             f"STORE LOST: {name} says so; what {records.device_text(origin.device)} had not sent will not come"
         )
+    if not held.repeated:
+        alarms += _branch_alarms(database, origin, record)
     what = "again, already held" if held.repeated else "held"
     return Outcome(
         Entry(origin.session, record.stream, record.sequence, origin.digest, held.verdict),
@@ -108,6 +111,18 @@ def _hold(database: Database, origin: evidence.Origin, record: records.Record) -
         f"{records.kind_name(record.kind)} {name} over {origin.bearer}: {what}",
         tuple(alarms),
     )
+
+
+def _branch_alarms(database: Database, origin: evidence.Origin, record: records.Record) -> Iterator[str]:
+    if record.sequence != 1:
+        return
+    for session in {each.session for each in record.predecessors if each.stream == records.STATE}:
+        if session is not None and (other := branches.only_other(database, origin, session)) is not None:
+            two = " and ".join(map(records.session_text, (other, origin.session)))
+            yield (
+                f"BRANCH: {two} of {records.device_text(origin.device)} both continue {records.session_text(session)};"
+                " the card may be cloned or restored, or not keep what it is told: check the device"
+            )
 
 
 def _quarantine(database: Database, origin: evidence.Origin, why: records.UnreadableError) -> Outcome:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bondmate_sim.gateway import account, cose, evidence, ranges, records, sessions
+from bondmate_sim.gateway import account, branches, cose, evidence, ranges, records, sessions
 from bondmate_sim.gateway import devices as enrolled
 from bondmate_sim.gateway.account import Missing
 from bondmate_sim.gateway.database import Database
@@ -48,6 +48,13 @@ def _device(
         "revoked": revoked_ms is not None,
         "revoked_at": utc_text(revoked_ms),
         "forks": [records.record_text(device, *identity) for identity in forked],
+        "branches": [
+            {
+                "record": records.record_text(device, each.session, records.STATE, each.sequence),
+                "sessions": [records.session_text(session) for session in each.followers],
+            }
+            for each in branches.branches(database, device)
+        ],
         "attempts": [
             {
                 "received_at": utc_text(received_ms),

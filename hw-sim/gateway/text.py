@@ -78,6 +78,11 @@ def _device(shown: dict[str, Any]) -> str:
     times = f"enrolled {_moment(shown['enrolled_at'])}  last seen {_moment(shown['last_seen_at'])}"
     lines = [f"{shown['device']}  {state}  {times}  session {session}"]
     lines += [f"  FORK: more than one record under {identity}" for identity in shown["forks"]]
+    lines += [
+        f"  BRANCH: {len(each['sessions'])} sessions continue {each['record']}, the last {each['sessions'][-1]}."
+        " The card was cloned or restored, or does not keep what it is told: check the device."
+        for each in shown["branches"]
+    ]
     lines += _missing(shown)
     lines += [
         f"  STORE LOST: {each['record']} says so, received {_moment(each['received_at'])}"

@@ -106,6 +106,14 @@ def own_gateway(tmp_path: Path) -> Iterator[Gateway]:
         made.end(signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def one_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    with contextlib.closing(Database(Path(tmp_path_factory.mktemp("one")), create=True)) as made:
+        # A device of its own for each example: what a power cut would take away is not the question here.
+        made.rows("PRAGMA synchronous = OFF")
+        yield made
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """Yield an empty database."""

@@ -1,10 +1,7 @@
 """Every number of a device counted once: held, thinned, lost with the store, or missing."""
 
-import contextlib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -196,14 +193,6 @@ def counted(found: Account) -> Counter[str]:
         first, last = each.numbers
         counts["missing, lost" if each.lost else "missing"] += last - first + 1
     return +counts
-
-
-@pytest.fixture(scope="module")
-def one_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with contextlib.closing(Database(Path(tmp_path_factory.mktemp("account")), create=True)) as made:
-        # A device of its own for each example: what a power cut would take away is not the question here.
-        made.rows("PRAGMA synchronous = OFF")
-        yield made
 
 
 NUMBERED = st.tuples(st.sampled_from([records.ALERT, records.POSITIONS, records.HEALTH_STREAM]), st.integers(0, 2))

@@ -265,6 +265,23 @@ def test_a_device_that_knows_of_no_record_though_we_hold_one_has_lost_its_store(
     assert (device.chain(before), device.chain(alert)) == ("whole", "broken")
 
 
+@pytest.mark.parametrize("first_arrives", ["last", "first"])
+def test_that_the_first_ever_arrives_after_later_ones_breaks_nothing(device: Device, first_arrives: str) -> None:
+    opening = device.sign(records.OPENING, 1, None, body=[])
+    alert = device.sign(records.PANIC, 1, None)
+    body = [named(alert, records.ALERT, FIRST, 1), named(opening, records.STATE, FIRST, 1)]
+    later = device.sign(records.OPENING, 1, short(opening), session=SECOND, body=body)
+    later_alert = device.sign(records.PANIC, 1, short(alert), session=SECOND)
+    sessions = [((opening, FIRST), (alert, FIRST)), ((later, SECOND), (later_alert, SECOND))]
+    alarms = [
+        device.take(*each).alarms
+        for submissions in (sessions if first_arrives == "first" else reversed(sessions))
+        for each in submissions
+    ]
+    assert alarms == [()] * 4
+    assert [device.chain(each) for each in (opening, alert, later, later_alert)] == ["whole"] * 4
+
+
 def test_a_later_session_makes_no_loss_of_the_first(device: Device) -> None:
     opening = device.sign(records.OPENING, 1, None, body=[])
     alert = device.sign(records.PANIC, 1, None)

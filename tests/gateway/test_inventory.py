@@ -17,6 +17,7 @@ def test_a_device_of_which_nothing_is_to_be_said(device: Device) -> None:
     (shown,) = inventory.devices(device.database)
     expected = {
         "forks": [],
+        "branches": [],
         "attempts": [],
         "missing": [],
         "missing_count": 0,

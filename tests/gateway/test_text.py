@@ -36,6 +36,7 @@ DEVICE: dict[str, Any] = {
     "revoked": False,
     "revoked_at": None,
     "forks": [],
+    "branches": [],
     "attempts": [],
     "missing": [],
     "missing_count": 0,
@@ -137,6 +138,14 @@ def test_what_is_missing_is_named_and_what_is_not_named_is_counted() -> None:
     ]
     lines = below(missing=names, missing_count=4_000_000_000)
     assert lines == [*(f"  MISSING: {name}" for name in names[:5]), "  MISSING: 3999999995 more"]
+
+
+def test_a_branch_says_what_it_can_mean_and_what_to_do() -> None:
+    record = "BM-7f3a09c1/0012-5be2aa10/state/1"
+    (line,) = below(branches=[{"record": record, "sessions": ["0013-00000001", "0013-00000002"]}])
+    assert line.startswith(f"  BRANCH: 2 sessions continue {record}, the last 0013-00000002. ")
+    for words in ("cloned", "restored", "does not keep what it is told", "check the device"):
+        assert words in line
 
 
 def test_a_lost_store_is_said_with_what_it_took() -> None:
