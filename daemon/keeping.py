@@ -86,7 +86,7 @@ class Keeper:
         """Of these, the ones whose deadline has passed: while there is one, the store hangs."""
         self._hung_s = -math.inf
         """When a commit missed its deadline last."""
-        self._backlog = Backlog(outbox, delivery)
+        self._backlog = Backlog(outbox, delivery, lambda: aging.at(self._now()))
         self._owed = OwedReceipts(outbox, recorder.session)
         self._known = False
         """The store told how old the device is: before that nothing may be written, for it would change the answer."""
@@ -216,11 +216,11 @@ class Keeper:
             try:
                 await self._open()
                 await self._do_all(
+                    self._load,
                     self._commit_all,
                     self._salvage,
                     self._owed.settle_all,
                     self._aging.tell_pause,
-                    self._load,
                     self._thin,
                     self._maintain,
                 )
@@ -234,17 +234,17 @@ class Keeper:
             await asyncio.sleep(wait_s)
 
     async def _do_all(self, *steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """One after the other; a full disk stops none, for the next may be what makes room. Raises StoreError."""
-        full: StoreError | None = None
+        """One after the other; what fails stops none of the others, unless the store is gone. Raises StoreError."""
+        failure: StoreError | None = None
         for step in steps:
             try:
                 await step()
             except StoreError as error:
-                if error.trouble is not StoreTrouble.FULL:
+                if error.trouble in {StoreTrouble.DAMAGED, StoreTrouble.HANGING}:
                     raise
-                full = full or error
-        if full is not None:
-            raise full
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     async def _open(self) -> None:
         if await self._outbox.open() is Opened.REPLACED:
@@ -268,9 +268,8 @@ class Keeper:
         self._aging.adopt(last)
         self._known = True
         self.earlier = await self._outbox.latest_alert()
+        self._backlog.begin()
         self.resumed.set()
-        await self._backlog.begin(self._now())
-        self._listener.queued()
 
     def _lose(self) -> None:
         """A fresh file took the place of a damaged one: it has to be given all that memory has; sign what happened."""
@@ -301,8 +300,7 @@ class Keeper:
 
     async def _salvage(self) -> None:
         if await self._outbox.salvage():
-            await self._backlog.begin(self._now())
-            self._listener.queued()
+            self._backlog.begin()
 
     async def _load(self) -> None:
         if await self._backlog.load(self._now()):

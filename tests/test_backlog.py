@@ -1,14 +1,18 @@
 """More records than memory takes, on virtual time and a real disk."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bondmate.backlog import WINDOW
+from bondmate.errors import StoreError, StoreTrouble
 from bondmate.keeping import RETRY_S
-from bondmate.records import Kind, SignedRecord, Stream
-from tests.desk import EARLIER, left_in, receipt, recorder, running, silence
+from bondmate.records import Kind, Moment, SignedRecord, Stream
+from bondmate.store.outbox import SqliteOutbox
+from tests.desk import EARLIER, left_in, outbox_on, receipt, recorder, running, silence
 from tests.virtual import run
 
 
@@ -71,5 +75,68 @@ def test_what_this_session_adds_is_counted_once(made: int, tmp_path: Path) -> No
                 await asyncio.sleep(RETRY_S)
             assert desk.device.waiting()[Stream.ALERT] == 1 + made
             assert sum(desk.device.backlog().values()) == 0
+
+    run(story())
+
+
+def test_a_read_that_fails_once_does_not_leave_the_backlog_where_it_is(tmp_path: Path) -> None:
+    async def story() -> None:
+        left = recorder(EARLIER).make(Kind.PANIC, 1.0, None)
+        await left_in(tmp_path, left)
+        failures = [StoreError("the card says no", StoreTrouble.IO)]
+
+        def fails_once(outbox: SqliteOutbox) -> None:
+            waiting = outbox.waiting
+
+            async def failing() -> Mapping[Stream, int]:
+                if failures:
+                    raise failures.pop()
+                return await waiting()
+
+            outbox.waiting = failing  # type: ignore[method-assign]
+
+        async with running(tmp_path, earlier=(left,), built=fails_once) as desk:
+            await asyncio.sleep(2 * RETRY_S)
+            assert failures == []
+            assert desk.state == "delivered"
+
+    run(story())
+
+
+def test_what_waits_is_loaded_though_nothing_can_be_written(tmp_path: Path) -> None:
+    async def story() -> None:
+        session = recorder(EARLIER)
+        left = tuple(session.make(Kind.PANIC, 1.0, None) for _ in range(WINDOW[Stream.ALERT] + 50))
+        await left_in(tmp_path, *left)
+        async with running(tmp_path, earlier=left) as desk:
+
+            async def fails(*_arguments: Any, **_named: Any) -> None:
+                raise StoreError("the card says no", StoreTrouble.IO)
+
+            for name in ("add", "restore", "mark_delivered", "mark_felt", "thin", "upkeep", "shift"):
+                setattr(desk.outbox, name, fails)
+            await asyncio.sleep(600)
+            assert {data[7:] for _, data in desk.bearer.sent_of(Kind.PANIC)} == {one.data for one in left}
+
+    run(story())
+
+
+def test_a_press_is_the_youngest_whatever_a_damaged_file_says_of_ages(tmp_path: Path) -> None:
+    async def story() -> None:
+        session = recorder(EARLIER)
+        left = tuple(session.make(Kind.PANIC, 1.0, None) for _ in range(20))
+        await left_in(tmp_path, *left, moment=Moment(100 * 86_400.0, None))
+        outbox = outbox_on(tmp_path)
+        await outbox.open()
+        assert outbox._connection is not None
+        outbox._connection.execute("DELETE FROM clock")
+        await outbox.close()
+        async with running(tmp_path, earlier=left, answer=silence) as desk:
+            await asyncio.sleep(10)
+            recognized = await desk.press()
+            await asyncio.sleep(1)
+            fresh = desk.record(Kind.PANIC).data
+            [sent_s] = [sent_s for sent_s, data in desk.bearer.sent if data.endswith(fresh)]
+            assert sent_s - recognized < 0.1
 
     run(story())

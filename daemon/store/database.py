@@ -169,7 +169,7 @@ def _go_on_from(connection: apsw.Connection, directory: Path, number: int) -> No
     """
     connection.executemany("INSERT INTO head (stream) VALUES (?)", [(int(stream),) for stream in CHAINED])
     connection.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (number * PLACES,))
-    wreck = Wreck(damaged_path(directory, number))
+    wreck = Wreck(damaged_path(directory, number), patient=False)
     try:
         clock = wreck.clock()
         if clock is not None:

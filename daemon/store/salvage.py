@@ -10,11 +10,14 @@ from typing import Any
 
 import apsw
 
+from bondmate.errors import StoreError, StoreTrouble
 from bondmate.records import Stream
 from bondmate.store.database import PLACES, damaged_path
 from bondmate.store.reserve import Reserve
 from bondmate.store.wreck import COLUMNS, Saved, Wreck
 
+PATIENCE = 30
+"""So often a disk that fails to read a damaged file is given another chance, a minute in all."""
 PAGE = 100
 """Records in one step: an alert that comes then waits for no more than that."""
 
@@ -31,6 +34,8 @@ class Salvage:
         self._directory = directory
         self._reserve = reserve
         self._wreck: tuple[int, Wreck] | None = None
+        self._failures = 0
+        """How often the disk failed to read a damaged file in this session."""
 
     def step(self, connection: apsw.Connection) -> int | None:
         """Do a little, in a transaction of `connection`; how many records that took up, None if nothing was left to do.
@@ -43,7 +48,15 @@ class Salvage:
         if mark is None:
             self.close()
             return None
-        number, *last = mark
+        try:
+            return self._step(connection, *mark)
+        except StoreError as error:
+            if error.trouble is not StoreTrouble.FULL:
+                self._failures += 1
+                self.close()
+            raise
+
+    def _step(self, connection: apsw.Connection, number: int, *last: int) -> int:
         wreck = self._wreck_of(number)
         places = wreck.behind((last[0], last[1]), PAGE)
         if places is None:
@@ -72,7 +85,7 @@ class Salvage:
     def _wreck_of(self, number: int) -> Wreck:
         if self._wreck is None or self._wreck[0] != number:
             self.close()
-            self._wreck = number, Wreck(damaged_path(self._directory, number))
+            self._wreck = number, Wreck(damaged_path(self._directory, number), patient=self._failures < PATIENCE)
         return self._wreck[1]
 
 

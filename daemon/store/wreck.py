@@ -1,7 +1,7 @@
 """What can still be read of a damaged file: the records that no receipt was kept for, bit by bit.
 
-Reads alone: the damaged file and its log stay as they are, for somebody who knows more about it. Raises nothing: what
-cannot be read is not there. See salvage for what becomes of it.
+Reads alone: the damaged file and its log stay as they are, for somebody who knows more about it. What is damaged is not
+there; whether a disk that fails to read is given another chance is the caller's choice. See salvage.
 """
 
 import logging
@@ -16,11 +16,16 @@ from typing import Any
 
 import apsw
 
+from bondmate.errors import StoreTrouble
 from bondmate.records import Felt, Moment
 from bondmate.store import rows
+from bondmate.store.troubles import store_error, trouble_of
 from bondmate.wire import digest
 
 log = logging.getLogger(__name__)
+
+PASSING = frozenset({StoreTrouble.IO, StoreTrouble.READ_ONLY, StoreTrouble.FULL})
+"""Troubles of the disk, and not of the file."""
 
 LOOKED_AT = 1000
 """Places in one step; it reads some dozens of pages for them."""
@@ -66,8 +71,11 @@ Place = tuple[int, int]
 class Wreck:
     """A damaged file. To be closed."""
 
-    def __init__(self, path: Path) -> None:
-        self._connection = _opened(path)
+    def __init__(self, path: Path, *, patient: bool) -> None:
+        """`patient`: its methods raise StoreError where the disk fails, which may pass; else that counts as damage."""
+        self._path = path
+        self._patient = patient
+        self._connection = self._opened()
         self._walk = (row for sql in WALKS for row in self._as_far_as_possible(sql))
         self._found: set[Place] = set()
         self._places: Sequence[Place] | None = None
@@ -88,7 +96,7 @@ class Wreck:
         try:
             return rows.clock(self._connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, there is no clock
-            log.info("the clock of a damaged file: %s", error)
+            self._bear(error, "the clock")
             return None
 
     def salvage(self) -> list[tuple[int, int, int]]:
@@ -137,24 +145,29 @@ class Wreck:
         try:
             yield from self._connection.execute(sql)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next way may lead around it
-            log.info("%s of a damaged file: %s", sql, error)
+            self._bear(error, sql)
+
+    def _opened(self) -> apsw.Connection | None:
+        try:
+            if self._path.stat().st_size == 0:
+                return None  # beside an empty file SQLite would delete the log
+            # read-only it would not read the log; what is not written needs no checkpoint
+            connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._bear(error, "all")
+            return None
+        return connection
+
+    def _bear(self, error: Exception, what: str) -> None:
+        """What could not be read is not there, unless it may be another time."""
+        log.info("%s of %s cannot be read: %s", what, self._path, error)
+        if self._patient and trouble_of(error) in PASSING:
+            raise store_error(f"{self._path} cannot be read", error) from error
 
 
 def _felt(felt: int | None, *, alert: bool) -> int:
     if felt in set(Felt):
         return felt
     return int(Felt.STORED if alert else Felt.NOTHING)
-
-
-def _opened(path: Path) -> apsw.Connection | None:
-    try:
-        if path.stat().st_size == 0:
-            return None  # beside an empty file SQLite would delete the log
-        # read-only it would not read the log; what is not written needs no checkpoint
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    except Exception as error:  # noqa: BLE001 - whatever it is
-        log.warning("nothing of %s can be read: %s", path, error)
-        return None
-    return connection

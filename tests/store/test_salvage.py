@@ -1,9 +1,11 @@
 import asyncio
 import random
 import shutil
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -16,7 +18,7 @@ from bondmate.store import wreck as wreck_module
 from bondmate.store.database import DATABASE_FILE, damaged_path, open_database
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.store.reserve import RESERVE_FILE, RESERVE_OCTETS
-from bondmate.store.salvage import PAGE
+from bondmate.store.salvage import PAGE, PATIENCE
 from bondmate.store.schema import MIGRATIONS
 from bondmate.store.wreck import Saved, Wreck
 from tests.store.samples import DEVICE, SECOND, START, added, all_pending, left, raw, record, used
@@ -105,7 +107,7 @@ def test_what_stands_in_the_log_alone_is_saved_too(tmp_path: Path) -> None:
 
 def undelivered(path: Path) -> list[Saved]:
     """All that can be read."""
-    with closing(Wreck(path)) as wreck:
+    with closing(Wreck(path, patient=False)) as wreck:
         while (places := wreck.behind((-1, 0), 1_000_000)) is None:
             pass
         return [row for _, position in places if (row := wreck.row(position)) is not None]
@@ -369,3 +371,58 @@ def test_a_power_cut_between_the_two_renames_hides_no_log(tmp_path: Path) -> Non
     log.rename(tmp_path / f"{DATABASE_FILE}-wal")
     assert left(tmp_path) == records
     assert log.read_bytes() == octets
+
+
+def test_a_disk_that_fails_to_read_for_a_while_skips_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = some(5)
+    added(tmp_path, *records)
+    used(tmp_path, found_damaged)
+    failures = [apsw.IOError("the card does not answer"), apsw.IOError("not yet")]
+    row = Wreck._as_far_as_possible
+
+    def failing(self: Wreck, sql: str) -> Iterator[tuple[Any, ...]]:
+        if failures and "data" in sql:
+            self._bear(failures.pop(), sql)
+        yield from row(self, sql)
+
+    async def main() -> list[SignedRecord]:
+        outbox = SqliteOutbox(tmp_path, DEVICE)
+        await outbox.open()
+        monkeypatch.setattr(Wreck, "_as_far_as_possible", failing)
+        for _ in range(2):
+            with pytest.raises(StoreError) as caught:
+                await outbox.salvage()
+            assert caught.value.trouble is StoreTrouble.IO
+        assert await outbox.salvage() == 5
+        found = [kept.record for kept in await all_pending(outbox)]
+        await outbox.close()
+        return found
+
+    assert asyncio.run(main()) == records
+
+
+def test_a_disk_that_never_reads_a_damaged_file_does_not_keep_the_store_busy_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added(tmp_path, *some(5))
+    used(tmp_path, found_damaged)
+
+    def failing(self: Wreck, sql: str) -> Iterator[tuple[Any, ...]]:
+        self._bear(apsw.IOError("the card does not answer"), sql)
+        yield from ()
+
+    async def main() -> int:
+        outbox = SqliteOutbox(tmp_path, DEVICE)
+        await outbox.open()
+        monkeypatch.setattr(Wreck, "_as_far_as_possible", failing)
+        tries = 0
+        while True:
+            try:
+                assert await outbox.salvage() == 0
+            except StoreError:
+                tries += 1
+            else:
+                await outbox.close()
+                return tries
+
+    assert asyncio.run(main()) == PATIENCE
