@@ -1,5 +1,6 @@
 """The daemon over real sockets and a network as bad as it gets; an hour of it is over in minutes (world_variant)."""
 
+import math
 import os
 import random
 import signal
@@ -53,8 +54,10 @@ def weather(tmp_path: Path, presses: int, options: tuple[str, ...]) -> None:
                 press(world, hand)
             settle(world, 60 + presses)
             found = verdict(world, hand)
-        lost = [each.fate for each in world.datagrams()].count("lost")
-        assert lost > 0.5 * len(world.datagrams()), "else the network was not what it should have been"
+        fates = [each.fate for each in world.datagrams()]
+        # four standard deviations below what is expected: a handful of presses makes two dozen datagrams
+        least = 0.6 * len(fates) - 4 * math.sqrt(0.6 * 0.4 * len(fates))
+        assert fates.count("lost") > least, "else the network was not what it should have been"
     report.add(
         "60 % loss, duplicates, reordering, rebinds", presses, found.confirmed, len(found.lost), len(found.duplicated)
     )
