@@ -16,7 +16,7 @@ from bondmate.backlog import Backlog
 from bondmate.core.delivery import Delivery
 from bondmate.errors import StoreError, StoreTrouble
 from bondmate.faults import Faults
-from bondmate.owed import OwedReceipts, insert
+from bondmate.owed import OwedReceipts, each, insert
 from bondmate.ports import Outbox
 from bondmate.recorder import Recorder
 from bondmate.records import EarlierAlert, Felt, History, Kind, Moment, Opened, SignedRecord, Stream, UtcTime
@@ -129,23 +129,20 @@ class Keeper:
         self._group.create_task(self._keep(record, self._now()))
 
     async def _keep(self, record: SignedRecord, made_s: float) -> None:
-        if self._late or self._fresh or not self._known:
-            self._from_memory(record, made_s)  # behind a write that hangs another would only wait
+        if not self._takes_writes:
+            self._from_memory(record, made_s)
             return
         moment, losses = self._aging.moment(), self._losses
         write = self._write(self._add(record, moment))
-        done, _ = await asyncio.wait({write}, timeout=self._deadline_s)
-        error = write.exception() if done else StoreError("a commit hangs", StoreTrouble.HANGING)
-        if not done:
+        error = await self._in_time(write)
+        if not write.done():
             self._hung_s = self._now()
-        if error is not None:
-            self._failed(error)
         if error is not None or losses != self._losses:
             self._from_memory(record, made_s)
         else:
             self._submit(record, made_s, moment)
             self._listener.stored(record, moment)
-        if not done:
+        if not write.done():
             self._late.add(write)
             write.add_done_callback(lambda late: self._ended_late(record, late, losses))
 
@@ -191,13 +188,8 @@ class Keeper:
         return self._keep_receipt(record.digest)
 
     async def _keep_receipt(self, digest: bytes) -> None:
-        if self._late or self._fresh or not self._known:
-            return
-        settle = self._write(self._owed.settle(digest))
-        done, _ = await asyncio.wait({settle}, timeout=self._deadline_s)
-        error = settle.exception() if done else StoreError("a commit hangs", StoreTrouble.HANGING)
-        if error is not None:
-            self._failed(error)
+        if self._takes_writes:
+            await self._in_time(self._write(self._owed.settle(digest)))
 
     async def felt(self, digest: bytes, felt: Felt) -> None:
         """The palm felt it to its end, so it need not be given again after a restart."""
@@ -261,10 +253,8 @@ class Keeper:
     async def _resume(self) -> None:
         """Take up what earlier sessions left."""
         last = await self._outbox.clock()  # before anything is written, which would change it
-        known = await self._outbox.history()
-        unknown = {stream: head for stream, head in self._recorder.history.heads.items() if head is None}
-        if unknown.keys() - known.heads.keys():
-            await self._outbox.restore((), History(unknown), self._aging.moment())
+        if None in self._recorder.history.heads.values():
+            await self._outbox.restore((), History.lost(), self._aging.moment())  # hides none that the file knows
         self._aging.adopt(last)
         self._known = True
         self.earlier = await self._outbox.latest_alert()
@@ -283,20 +273,19 @@ class Keeper:
 
     async def _commit_all(self, *streams: Stream) -> None:
         """Commit what is only in memory, alerts first: they have a reserve where for others the disk is full."""
-        full: StoreError | None = None
-        for record in sorted(self._delivery.unstored(), key=lambda record: record.id.stream):
-            if self._aging.commits(record) or (streams and record.id.stream not in streams):
-                continue
-            try:
-                await insert(self._outbox, record, self._aging.moment(), self._recorder.session)
-            except StoreError as error:
-                if error.trouble is not StoreTrouble.FULL:
-                    raise
-                full = error
-            else:
-                self._became_stored(record)
-        if full is not None:
-            raise full
+
+        async def commit(record: SignedRecord) -> None:
+            await insert(self._outbox, record, self._aging.moment(), self._recorder.session)
+            self._became_stored(record)
+
+        await each(
+            commit,
+            [
+                record
+                for record in sorted(self._delivery.unstored(), key=lambda record: record.id.stream)
+                if not self._aging.commits(record) and (not streams or record.id.stream in streams)
+            ],
+        )
 
     async def _salvage(self) -> None:
         if await self._outbox.salvage():
@@ -321,6 +310,19 @@ class Keeper:
         trouble = error.trouble if isinstance(error, StoreError) else StoreTrouble.OTHER
         text = f"the outbox ({trouble.value}): {str(error) or type(error).__name__}"
         self._faults.report("store", text, ADVICE[trouble], self._aging.moment().utc_ms)
+
+    @property
+    def _takes_writes(self) -> bool:
+        """Behind a write that hangs another would only wait, and before the store knows its place none may come."""
+        return self._known and not self._fresh and not self._late
+
+    async def _in_time(self, write: asyncio.Task[None]) -> BaseException | None:
+        """Wait for a write until its deadline; what went wrong, which is reported. It goes on if it is not done."""
+        done, _ = await asyncio.wait({write}, timeout=self._deadline_s)
+        error = write.exception() if done else StoreError("a commit hangs", StoreTrouble.HANGING)
+        if error is not None:
+            self._failed(error)
+        return error
 
     def _write(self, write: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A write that nobody's deadline or end cuts short: what was begun may still become durable."""

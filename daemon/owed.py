@@ -1,10 +1,14 @@
 """Verified receipts on their way into the store: each is kept with its record, as soon as the store takes it."""
 
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bondmate.errors import StoreError, StoreTrouble
 from bondmate.ports import Outbox
 from bondmate.records import Felt, History, Moment, SessionId, SignedRecord
+
+T = TypeVar("T")
 
 MAX_OWED = 256
 """Receipts that wait for the store. Of what falls out, the gateway gives another after a restart, if the store has the
@@ -53,16 +57,21 @@ class OwedReceipts:
 
     async def settle_all(self) -> None:
         """Keep all of them; a full disk for one is no reason to leave the others. Raises StoreError."""
-        full: StoreError | None = None
-        for digest in list(self._owed):
-            try:
-                await self.settle(digest)
-            except StoreError as error:
-                if error.trouble is not StoreTrouble.FULL:
-                    raise
-                full = error
-        if full is not None:
-            raise full
+        await each(self.settle, list(self._owed))
+
+
+async def each(write: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
+    """Write one after the other; a full disk for one stops none of the others. Raises StoreError in the end."""
+    full: StoreError | None = None
+    for item in items:
+        try:
+            await write(item)
+        except StoreError as error:
+            if error.trouble is not StoreTrouble.FULL:
+                raise
+            full = error
+    if full is not None:
+        raise full
 
 
 async def insert(outbox: Outbox, record: SignedRecord, moment: Moment, session: SessionId) -> None:

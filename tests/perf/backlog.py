@@ -4,17 +4,15 @@ import asyncio
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bondmate import credentials
 from bondmate.recorder import Recorder
 from bondmate.records import History, Kind, Moment, SessionId
 from bondmate.store.outbox import SqliteOutbox
-from bondmate_sim.process import wait_until
 from bondmate_sim.world import Settings, World
+from tests.perf.press import HOLD_S, press_to_receipt
 from tests.perf.table import Row
 
-HOLD_S = 0.1
 RECORDS = 100_000
 AT_ONCE = 5_000
 EARLIER = SessionId(bytes.fromhex("0001aaaaaaaa"))
@@ -54,15 +52,7 @@ def _presses(directory: Path, rounds: int, *, records: int) -> _Samples:
             world.daemon.stop()
         world.start_daemon()
         for _ in range(rounds):
-            before = world.ctl("alert", "show")
-            world.press(HOLD_S + 0.05)
-
-            def delivered(before: Any = before) -> dict[str, Any] | None:
-                alert: dict[str, Any] | None = world.ctl("alert", "show")
-                fresh = alert is not None and (before is None or alert["alert_id"] != before["alert_id"])
-                return alert if alert is not None and fresh and alert["state"] == "delivered" else None
-
-            alert = wait_until(delivered, 30, "a receipt")
+            alert = press_to_receipt(world)
             stored_ms.append(alert["stored_after_ms"])
             receipt_ms.append(alert["delivered_after_ms"])
     return _Samples(armed_ms, stored_ms, receipt_ms)

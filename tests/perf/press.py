@@ -50,16 +50,23 @@ def _presses(directory: Path, rounds: int) -> tuple[list[float], list[float]]:
     with World(directory, Settings(hold_s=HOLD_S)) as world:
         world.start()
         for _ in range(rounds):
-            world.press(HOLD_S + 0.05)
-
-            def delivered() -> dict[str, Any] | None:
-                alert: dict[str, Any] | None = world.ctl("alert", "show")
-                return alert if alert is not None and alert["state"] == "delivered" else None
-
-            alert = wait_until(delivered, 20, "a receipt")
+            alert = press_to_receipt(world)
             stored_ms.append(alert["stored_after_ms"])
             receipt_ms.append(alert["delivered_after_ms"])
     return stored_ms, receipt_ms
+
+
+def press_to_receipt(world: World) -> dict[str, Any]:
+    """Press, and wait for the receipt of the alert that this raised, and no other; the alert as the device shows it."""
+    before = world.ctl("alert", "show")
+    world.press(HOLD_S + 0.05)
+
+    def delivered() -> dict[str, Any] | None:
+        alert: dict[str, Any] | None = world.ctl("alert", "show")
+        fresh = alert is not None and (before is None or alert["alert_id"] != before["alert_id"])
+        return alert if alert is not None and fresh and alert["state"] == "delivered" else None
+
+    return wait_until(delivered, 30, "a receipt")
 
 
 def _recorder() -> Recorder:
