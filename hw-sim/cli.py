@@ -10,16 +10,18 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from bondmate_sim import nmea_log, pins, walk
 from bondmate_sim.board import MAX_HOLD_S, run_board
 from bondmate_sim.console import complain, complain_with_log
 from bondmate_sim.demo import run_demo
 from bondmate_sim.errors import BoardUnreachableError, SimulatorError
-from bondmate_sim.gnss import LogSky, RouteSky, play
+from bondmate_sim.gnss import Kind, LogSky, RouteSky, play
 from bondmate_sim.lines import PINS
 from bondmate_sim.network import Weather, run_relay
 from bondmate_sim.process import ProcessError
+from bondmate_sim.serial_end import SPEEDS
 from bondmate_sim.up import run_up
 
 DONE, FAILED, UNREACHABLE = 0, 1, 3
@@ -28,7 +30,10 @@ DONE, FAILED, UNREACHABLE = 0, 1, 3
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Wrong usage raises SystemExit(2), as argparse does."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser().parse_args([_shield(argument) for argument in arguments])
+    parser = _parser()
+    options = parser.parse_args([_shield(argument) for argument in arguments])
+    if options.command == "gnss" and options.nmea is not None and options.receiver is not None:
+        parser.error("gnss: a log obeys nobody; --receiver goes with --route only")
     try:
         return _run(options)
     except BoardUnreachableError as error:
@@ -64,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
         case "pins":
             pins.show(options.socket, as_json=options.json, watch=options.watch)
         case "gnss":
-            asyncio.run(play(_sky(options), link=options.link, chunk=options.chunk))
+            asyncio.run(play(_sky(options), link=options.link, chunk=options.chunk, baud=options.baud))
         case "network":
             weather = Weather(
                 loss=options.loss,
@@ -87,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _sky(options: argparse.Namespace) -> LogSky | RouteSky:
     if options.route is not None:
-        return RouteSky(tuple(options.route))
+        return RouteSky(tuple(options.route), options.receiver or "nmea")
     return LogSky(nmea_log.read(options.nmea), options.speed, options.loop)
 
 
@@ -122,6 +127,18 @@ def _parser() -> argparse.ArgumentParser:
     gnss.add_argument("--link", type=Path, metavar="PATH", help="symbolic link to the port")
     gnss.add_argument(
         "--chunk", choices=("whole", "byte"), default="whole", help="sentences at once, or octet by octet"
+    )
+    gnss.add_argument(
+        "--receiver",
+        choices=get_args(Kind),
+        help="whose commands it obeys; nmea, the default: nobody's. Only with --route",
+    )
+    gnss.add_argument(
+        "--baud",
+        type=int,
+        choices=sorted(SPEEDS.values()),
+        metavar="N",
+        help="its own speed: an end of the line with another one reads garbage. Without it, every speed is right",
     )
 
     network = commands.add_parser("network", help="a UDP relay between device and gateway")

@@ -23,6 +23,11 @@ from tests.sim.conftest import SIM
         ["gnss", "--route", "north"],
         ["gnss", "--nmea", "x", "--route", "1,2"],
         ["gnss", "--nmea", "x", "--speed", "0"],
+        ["gnss", "--nmea", "x", "--receiver", "ublox"],
+        ["gnss", "--nmea", "x", "--receiver", "nmea"],
+        ["gnss", "--route", "1,2", "--receiver", "sirf"],
+        ["gnss", "--route", "1,2", "--baud", "9601"],
+        ["gnss", "--route", "1,2", "--baud", "0"],
         ["network", "--listen", "here", "--upstream", "127.0.0.1:1"],
         ["network", "--listen", "127.0.0.1:70000", "--upstream", "127.0.0.1:1"],
         ["network", "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1", "--loss", "1.1"],
@@ -44,6 +49,13 @@ def test_southern_and_western_points_are_no_options() -> None:
     options = _parser().parse_args([_shield(word) for word in words])
     assert options.route == [Point(-33.9, -18.4), Point(38.7, -9.1), Point(-1, 2)]
     assert options.link == Path("x")
+
+
+def test_a_receiver_goes_with_a_route_and_a_speed_with_both() -> None:
+    options = _parser().parse_args(["gnss", "--route", "1,2", "--receiver", "quectel-pqtm", "--baud", "460800"])
+    assert (options.receiver, options.baud) == ("quectel-pqtm", 460_800)
+    options = _parser().parse_args(["gnss", "--nmea", "x", "--baud", "4800"])
+    assert (options.receiver, options.baud) == (None, 4_800)
 
 
 def test_a_failure_is_exit_code_1_and_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

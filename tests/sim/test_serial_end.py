@@ -1,4 +1,5 @@
 import os
+import termios
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ import serial
 from bondmate_sim.errors import SimulatorError
 from bondmate_sim.process import wait_until
 from bondmate_sim.serial_end import SerialEnd
+from bondmate_sim.uart import resample
+
+SENTENCE = b"$GNGGA,120000.00,3843.33500,N,00908.36040,W,1,11,0.9,12.3,M,53.4,M,,*4B\r\n"
 
 
 def test_every_octet_passes_unchanged() -> None:
@@ -69,6 +73,63 @@ def test_a_late_reader_gets_recent_octets_only() -> None:
             os.close(fd)
     assert late.endswith(b"000099" + b"." * 94)
     assert b"000000" not in late, "what was sent to a closed port is lost, as on a wire"
+
+
+def test_what_the_reader_sends_is_received() -> None:
+    with SerialEnd(None) as line, serial.Serial(str(line.path), timeout=5) as port:
+        assert line.receive() == b""
+        port.write(bytes(range(256)))
+        assert received(line, 256) == bytes(range(256))
+
+
+@pytest.mark.parametrize("baud", [4_800, 9_600, 115_200, 921_600])
+def test_at_its_own_speed_everything_passes_both_ways(baud: int) -> None:
+    with SerialEnd(None, baud) as line, serial.Serial(str(line.path), baud, timeout=5) as port:
+        line.send(SENTENCE)
+        assert port.read(len(SENTENCE)) == SENTENCE
+        port.write(SENTENCE)
+        assert received(line, len(SENTENCE)) == SENTENCE
+
+
+@pytest.mark.parametrize(("baud", "read_baud"), [(9_600, 38_400), (38_400, 9_600), (115_200, 9_600)])
+def test_at_another_speed_garbage_passes_both_ways(baud: int, read_baud: int) -> None:
+    with SerialEnd(None, baud) as line, serial.Serial(str(line.path), read_baud, timeout=5) as port:
+        there, back = resample(SENTENCE, baud, read_baud), resample(SENTENCE, read_baud, baud)
+        assert line.send(SENTENCE) == len(there)
+        assert port.read(len(there)) == there != SENTENCE
+        port.write(SENTENCE)
+        assert received(line, len(back)) == back != SENTENCE
+
+
+def test_a_reader_that_finds_the_speed_understands_from_then_on() -> None:
+    with SerialEnd(None, 9_600) as line, serial.Serial(str(line.path), 115_200, timeout=5) as port:
+        port.read(line.send(SENTENCE))
+        port.baudrate = 9_600
+        line.send(SENTENCE)
+        assert port.read(len(SENTENCE)) == SENTENCE
+
+
+def test_a_reader_that_sets_no_speed_has_that_of_a_new_terminal() -> None:
+    with SerialEnd(None, 9_600) as line:
+        fd = os.open(line.path, os.O_RDONLY | os.O_NOCTTY)
+        try:
+            assert termios.tcgetattr(fd)[5] == termios.B38400
+            line.send(SENTENCE)
+            assert os.read(fd, 4096) == resample(SENTENCE, 9_600, 38_400)
+        finally:
+            os.close(fd)
+
+
+def received(line: SerialEnd, count: int) -> bytes:
+    """So many octets of the reader's."""
+    data = bytearray()
+
+    def all_came() -> bool:
+        data.extend(line.receive())
+        return len(data) >= count
+
+    wait_until(all_came, 5, "what the reader sent")
+    return bytes(data)
 
 
 def wait_for_other_count(line: SerialEnd, before: int) -> None:
