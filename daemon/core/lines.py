@@ -1,45 +1,51 @@
-"""Bytes of a serial line to NMEA sentences, however the bytes are chunked. Pure and bounded.
+"""Octets of a serial line to NMEA 0183 sentences, however they are chunked. Pure and bounded.
 
-NMEA 0183 glued behind binary frames or noise is found again at the last `$` of a line.
+Finds sentences between binary frames and noise, and glued to one another. What they say is nmea's business.
 """
 
-MAX_SENTENCE_OCTETS = 120
+import re
+
+MAX_OCTETS = 120
 """NMEA 0183 allows 82; receivers go beyond it, but not this far."""
+SAMPLE_OCTETS = 512
+"""So much of the newest noise is kept, to tell what else speaks on the line."""
+
+_SAID = rb"[ -#%-)+-~]"
+"""Printable ASCII, but for the two characters that begin a sentence and its checksum: so a sentence holds no other."""
+_SENTENCE = re.compile(rb"\$" + _SAID + rb"{3,%d}(?:\*[0-9A-Fa-f]{2}|[\r\n])" % (MAX_OCTETS - 4))
+_BEGUN = re.compile(rb"\$" + _SAID + rb"{0,%d}(?:\*[0-9A-Fa-f]?)?\Z" % (MAX_OCTETS - 4))
+_LINE_ENDS = b"\r\n"
 
 
 class SentenceSplitter:
-    """Feed bytes, get complete sentences (text from `$` on, without the line's end).
-
-    `dropped` counts lines that held no sentence or were longer than MAX_SENTENCE_OCTETS.
-    """
+    """Feed octets, get sentences: from `$` to the second digit of the checksum; without one, to the line's end."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._noise = False
-        """Whether the line under way already had bytes that are no part of a sentence."""
-        self.dropped = 0
+        self._begun = b""
+        """What may still become a sentence."""
+        self.octets = 0
+        """How many were fed."""
+        self.noise = 0
+        """How many of them were no part of a sentence, and no line's end."""
+        self.sample = b""
+        """The newest of those, SAMPLE_OCTETS at most."""
 
-    def feed(self, data: bytes) -> list[str]:
+    def feed(self, data: bytes) -> list[bytes]:
         """The sentences that `data` completes, in order."""
-        sentences: list[str] = []
-        self._buffer += data
-        *lines, rest = self._buffer.replace(b"\r", b"\n").split(b"\n")
-        for line in lines:
-            self._take(line, sentences)
-        # of an endless line only what may still become a sentence is kept
-        start = rest.rfind(b"$")
-        self._noise = self._noise or (bool(rest) and start < 0)
-        self._buffer = rest[start:] if start >= 0 else bytearray()
-        if len(self._buffer) > MAX_SENTENCE_OCTETS:
-            self._buffer.clear()
-            self._noise = True
+        self.octets += len(data)
+        data = self._begun + data
+        sentences, end = [], 0
+        for found in _SENTENCE.finditer(data):
+            if found.start() > end:
+                self._drop(data[end : found.start()])
+            end = found.end()
+            sentences.append(found[0].rstrip(_LINE_ENDS))
+        begun = _BEGUN.match(data, max(end, data.rfind(b"$")))
+        self._begun = b"" if begun is None else begun[0]
+        self._drop(data[end : len(data) - len(self._begun)])
         return sentences
 
-    def _take(self, line: bytearray, sentences: list[str]) -> None:
-        start = line.rfind(b"$")
-        sentence = line[start:]
-        if start >= 0 and len(sentence) <= MAX_SENTENCE_OCTETS and sentence.isascii():
-            sentences.append(sentence.decode("ascii"))
-        elif line or self._noise:
-            self.dropped += 1
-        self._noise = False
+    def _drop(self, octets: bytes) -> None:
+        noise = octets.translate(None, _LINE_ENDS)
+        self.noise += len(noise)
+        self.sample = (self.sample + noise[-SAMPLE_OCTETS:])[-SAMPLE_OCTETS:]

@@ -5,13 +5,14 @@ import json
 import sys
 from collections.abc import Callable
 
-from tests.perf import backlog, press, start
+from tests.perf import backlog, gnss, press, start
 from tests.perf.table import Row, table
 
 AREAS: dict[str, Callable[[int], list[Row]]] = {
     "start": start.measure,
     "press": press.measure,
     "backlog": backlog.measure,
+    "gnss": gnss.measure,
 }
 
 

@@ -39,9 +39,10 @@ def p95(samples: list[float]) -> float:
 
 def table(title: str, rows: list[Row]) -> str:
     """For people."""
-    lines = [title, f"  {'':<22}{'median':>9} {'p95':>9}   {'floor':>9}  {'ratio':>6}"]
+    width = max(22, *(len(row.name) for row in rows))
+    lines = [title, f"  {'':<{width}}{'median':>10} {'p95':>9}   {'floor':>9}  {'ratio':>6}"]
     lines += [
-        f"  {row.name:<22}{median(row.samples_ms):>6.2f} ms {p95(row.samples_ms):>6.2f} ms"
+        f"  {row.name:<{width}}{median(row.samples_ms):>7.2f} ms {p95(row.samples_ms):>6.2f} ms"
         f"   {median(row.floor_ms):>6.2f} ms  {row.ratio:>5.1f}x   of {row.floor_name}"
         for row in rows
     ]
