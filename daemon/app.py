@@ -22,10 +22,12 @@ from pathlib import Path
 
 from bondmate import __version__, config, credentials, logs, session
 from bondmate.core.delivery import Delivery, DeliveryPolicy
-from bondmate.device import Device, Parts, supervise
+from bondmate.core.receivers import RECEIVERS, Wanted
+from bondmate.core.tracking import TrackingPolicy
+from bondmate.device import Device, Parts
 from bondmate.drivers import pins
 from bondmate.drivers.button import PanicButton
-from bondmate.drivers.gnss import GnssReceiver
+from bondmate.drivers.gnss import GnssReceiver, GnssSettings
 from bondmate.drivers.indicator import PinIndicator
 from bondmate.durable import lock_directory, replace_file
 from bondmate.errors import BondMateError, ConfigurationError, LocalError, StoreError
@@ -34,6 +36,7 @@ from bondmate.notify import ServiceManager
 from bondmate.recorder import Recorder
 from bondmate.records import History, SessionId
 from bondmate.store.outbox import SqliteOutbox
+from bondmate.supervision import supervise
 from bondmate.transport.coap import CoapBearer
 
 log = logging.getLogger(__name__)
@@ -218,7 +221,7 @@ class _Run:
             chores.begin(counter.persist)
             return ahead
 
-        receiver = GnssReceiver(configuration.gnss.port, configuration.gnss.speed_baud)
+        receiver = GnssReceiver(_gnss_settings(configuration.gnss))
         bearer = CoapBearer(known.bearers["ip"], current, known.addresses, renew)
         stack.push_async_callback(bearer.close)
         device = Device(
@@ -235,6 +238,12 @@ class _Run:
                 ),
                 gateway_keys=known.gateway_keys,
                 hold_s=configuration.panic.hold_s,
+                tracking=TrackingPolicy(
+                    alert_interval_s=configuration.tracking.alert_interval_s,
+                    presence_interval_s=configuration.tracking.presence_interval_s,
+                    presence_bits=configuration.tracking.presence_bits,
+                ),
+                duty_max_s=configuration.duty.max_h * 3600,
                 store_deadline_s=deadline_s,
                 keep_delivered_s=configuration.store.keep_delivered_h * 3600,
                 system_utc_ms=(lambda: time.time_ns() // 1_000_000) if configuration.clock.source == "system" else None,
@@ -301,6 +310,16 @@ def _end_in(seconds: float, code: int) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
+
+
+def _gnss_settings(section: config.GnssSection) -> GnssSettings:
+    return GnssSettings(
+        port=section.port,
+        speed_baud=section.speed_baud,
+        receiver=RECEIVERS.get(section.receiver),
+        wanted=Wanted(section.rate_hz, section.constellations),
+        not_before=section.not_before,
+    )
 
 
 async def _within(deadline_s: float, wait: Callable[[], Awaitable[None]]) -> None:

@@ -4,14 +4,17 @@ import argparse
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bondmate import __version__
+from bondmate import __version__, decode, skyview
 from bondmate.api.client import DEFAULT_SOCKET, NotAllowedError, RefusedError, UnreachableError, call
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_NOT_ALLOWED = 1, 3, 4
+_WIDTH = 100
+"""Of paragraphs: what is longer is hard to read."""
 _BOLD, _RED, _GREEN, _OFF = "\033[1m", "\033[31m", "\033[32m", "\033[0m"
 
 
@@ -19,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command's exit code: 0 done, 1 failed, 2 usage, 3 the daemon is not reachable, 4 not allowed."""
     arguments = _parser().parse_args(argv)
     try:
+        if run := getattr(arguments, "run", None):
+            code: int = run(arguments)
+            return code
         answer = call(arguments.socket, *arguments.request(arguments))
     except RefusedError as error:
         print(f"bondmatectl: {error}", file=sys.stderr)
@@ -67,13 +73,66 @@ def _parser() -> argparse.ArgumentParser:
     cancel.set_defaults(request=lambda _: ("POST", "/alert/cancel"), show=_alert_text)
     show = actions.add_parser("show", parents=[common], help="the newest alert")
     show.set_defaults(request=lambda _: ("GET", "/alert"), show=_alert_text)
+
+    duty = commands.add_parser("duty", help="begin a shift (anew) or end it, or show whether it is on")
+    duty.add_argument("duty", nargs="?", choices=("on", "off"), help="without it: show")
+    duty.add_argument("--json", action="store_true", help="for machines: one JSON document")
+    duty.set_defaults(
+        request=lambda given: ("POST", "/duty", {"duty": given.duty}) if given.duty else ("GET", "/duty"),
+        show=_duty_text,
+    )
+
+    gnss = commands.add_parser("gnss", help="the GNSS receiver: look at the sky, or decode a recorded log")
+    looks = gnss.add_subparsers(required=True, metavar="ACTION")
+    watch = looks.add_parser("watch", parents=[common], help="the sky, live, until Ctrl-C")
+    watch.set_defaults(run=_watch)
+    decode_ = looks.add_parser(
+        "decode",
+        parents=[common],
+        help="the fixes of a recorded log, one a line; needs no daemon",
+        description="Prints each fix of a receiver's raw log, also one mixed with binary frames, and to standard error"
+        " what was not used, by kind.",
+    )
+    decode_.add_argument("file", type=Path, metavar="FILE", help="- for standard input")
+    decode_.set_defaults(run=_decode)
+
+    privacy = commands.add_parser(
+        "privacy", parents=[common], help="what is being collected right now, why, how precisely, and until when"
+    )
+    privacy.set_defaults(request=lambda _: ("GET", "/privacy"), show=_privacy_text)
     return parser
+
+
+def _decode(arguments: argparse.Namespace) -> int:
+    try:
+        decode.decode(arguments.file, as_json=arguments.json)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            return _output_closed()
+        print(f"bondmatectl: {arguments.file} cannot be read: {error.strerror}", file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    try:
+        skyview.watch(lambda: call(arguments.socket, "GET", "/gnss"), as_json=arguments.json)
+    except BrokenPipeError:
+        return _output_closed()
+    return 0
+
+
+def _output_closed() -> int:
+    """Whoever read our output has left; without this, Python would complain once more when it flushes at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_FAILED
 
 
 def _status_text(status: dict[str, Any]) -> str:
     color = _GREEN if status["state"] == "armed" else _RED
     lines = [f"{_paint(_BOLD, status['device'])}  {_paint(color, status['state'])}  session {status['session']}"]
-    lines.append(f"  fix      {_fix_text(status['fix'])}")
+    lines.append(f"  duty     {status['duty']}")
+    lines.append(f"  fix      {_fix_text(status)}")
     waiting = ", ".join(f"{count} {stream}" for stream, count in status["queue"].items() if count)
     lines.append(f"  queue    {waiting or 'empty: everything is delivered'}")
     for bearer in status["bearers"]:
@@ -92,11 +151,14 @@ def _status_text(status: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _fix_text(fix: dict[str, Any] | None) -> str:
+def _fix_text(status: dict[str, Any]) -> str:
+    fix = status["fix"]
     if fix is None:
-        return "none yet"
+        asleep = status["duty"] == "off" and status["alert"] is None
+        return "none: off duty the receiver sleeps, until an alert" if asleep else "none yet"
     accuracy = _or_unknown(fix["accuracy_m"], " m")
-    text = f"{fix['lat']:.6f}, {fix['lon']:.6f}  accuracy {accuracy}, {fix['age_s']:.1f} s old"
+    age = "of unknown age" if fix["age_s"] is None else f"{fix['age_s']:.1f} s old"
+    text = f"{fix['lat']:.6f}, {fix['lon']:.6f}  accuracy {accuracy}, {age}"
     return text + (f"  suspect: {', '.join(fix['suspect'])}" if fix["suspect"] else "")
 
 
@@ -113,6 +175,43 @@ def _queue_text(rows: list[dict[str, Any]]) -> str:
             f"{row['record']}  {row['kind']}, {row['state']}, attempts {row['attempts']}, {when}: {row['why']}"
         )
     return "\n".join(lines)
+
+
+def _duty_text(duty: dict[str, Any]) -> str:
+    if duty["duty"] == "off":
+        text = "Off duty. The receiver sleeps, and no position is recorded; the button works."
+    else:
+        ends = f"at {duty['ends_at']}" if duty["ends_at"] else "by itself; when, can be told when UTC is known"
+        text = f"On duty. The shift ends {ends}."
+    if duty.get("stored") is False:
+        text += "\nIt could not be stored yet: a restart would forget it. `bondmatectl status` says what is wrong."
+    return text
+
+
+def _privacy_text(privacy: dict[str, Any]) -> str:
+    lines = [_paint(_BOLD, "What this device collects right now")]
+    if not privacy["collected"]:
+        lines.append("  Nothing. You are off duty: the receiver sleeps, and nobody knows where you are.")
+    for each in privacy["collected"]:
+        lines += [
+            f"  {each['text'].capitalize()}",
+            f"    why        {each['why']}",
+            f"    precision  {each['precision']}",
+            f"    until      {each['until_text']}",
+        ]
+    waiting = ", ".join(f"{count} {stream}" for stream, count in privacy["waiting"].items() if count)
+    lines += [
+        _paint(_BOLD, "If you press"),
+        _paragraph(privacy["if_pressed"]),
+        _paint(_BOLD, "What the device keeps"),
+        _paragraph(privacy["kept"]),
+        f"  Not delivered yet: {waiting or 'nothing'}.",
+    ]
+    return "\n".join(lines)
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _alert_text(alert: dict[str, Any] | None) -> str:

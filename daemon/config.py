@@ -3,6 +3,7 @@
 A bad file gives every fault at once. Nothing here starts or opens anything.
 """
 
+import datetime as dt
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from bondmate.core.receivers import CONSTELLATIONS, RECEIVERS
 from bondmate.errors import ConfigurationError
 
 _MAX_OCTETS = 64 * 1024
@@ -59,6 +61,21 @@ def _is_path(value: Any) -> bool:
 _DIRECTORY = _Rule("an absolute path", _is_path, Path)
 _PORT = _Rule("an absolute path of a serial port", _is_path)
 _NAME = _Rule("the name of a gpiozero pin factory", lambda value: isinstance(value, str) and value != "")
+_SPEED = _Rule(
+    'a whole number from 300 to 921600, or "auto"',
+    lambda value: value == "auto" or _integer(300, 921600).check(value),
+    lambda value: None if value == "auto" else value,
+)
+_DATE = _Rule(
+    'a date such as 2026-01-01, or "none"',
+    lambda value: value == "none" or (isinstance(value, dt.date) and not isinstance(value, dt.datetime)),
+    lambda value: None if value == "none" else value,
+)
+_CONSTELLATIONS = _Rule(
+    f"a list of {', '.join(CONSTELLATIONS)}",
+    lambda value: isinstance(value, list) and all(each in CONSTELLATIONS for each in value),
+    tuple,
+)
 _SWITCH = _Rule("true or false", lambda value: isinstance(value, bool))
 _PIN = _integer(0, 63)
 
@@ -91,10 +108,30 @@ class PanicSection:
 
 @dataclass(frozen=True, slots=True)
 class GnssSection:
-    """The receiver's serial line."""
+    """The receiver: its serial line, and how it is set."""
 
     port: str = _key(_PORT)
-    speed_baud: int = _key(_integer(300, 921600), 9600)
+    speed_baud: int | None = _key(_SPEED, None)
+    receiver: str = _key(_one_of("nmea", *RECEIVERS), "nmea")
+    rate_hz: float = _key(_number(0.2, 10), 1.0)
+    constellations: tuple[str, ...] = _key(_CONSTELLATIONS, ())
+    not_before: dt.date | None = _key(_DATE, None)
+
+
+@dataclass(frozen=True, slots=True)
+class DutySection:
+    """Shifts."""
+
+    max_h: float = _key(_number(0.5, 24), 14.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSection:
+    """What is recorded of where the device is."""
+
+    presence_interval_s: float = _key(_number(30, 3600), 300.0)
+    presence_bits: int = _key(_integer(13, 20), 16)
+    alert_interval_s: float = _key(_number(1, 60), 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +178,8 @@ class Configuration:
     gpio: GpioSection
     panic: PanicSection
     gnss: GnssSection
+    duty: DutySection
+    tracking: TrackingSection
     clock: ClockSection
     store: StoreSection
     delivery: DeliverySection

@@ -6,8 +6,10 @@ wire's and cose's. Nothing on the way of a press waits for anything but the stor
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bondmate import receipts, wire
 from bondmate.aging import Aging
@@ -16,11 +18,14 @@ from bondmate.core.clock import GnssClock
 from bondmate.core.delivery import Delivery
 from bondmate.core.feedback import FeedbackPlayer, Pattern
 from bondmate.core.gesture import HoldRecognizer
-from bondmate.core.health import HealthWatch
+from bondmate.core.shift import Shift, ShiftEvent
+from bondmate.core.tracking import Tracking, TrackingPolicy
 from bondmate.cose import PublicKey
+from bondmate.duty import DutyKeeper
 from bondmate.errors import LocalError
 from bondmate.faults import Faults
 from bondmate.keeping import Keeper, Listener
+from bondmate.observer import Observer
 from bondmate.ports import Bearer, Indicator, Locator, Outbox
 from bondmate.recorder import Recorder
 from bondmate.records import (
@@ -32,19 +37,16 @@ from bondmate.records import (
     Moment,
     RecordId,
     SignedRecord,
+    StoredRecord,
     Stream,
     UtcTime,
     unix_ms,
 )
 from bondmate.sending import Sender
+from bondmate.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
-OBSERVE_S = 1.0
-"""How often faults of adapters are looked at: people look less often."""
-RESTART_S = 1.0
-"""The first wait before a part that failed is started again."""
-RESTART_CAP_S = 30.0
 KEPT_AS = {Pattern.STORED: Felt.STORED, Pattern.DELIVERED: Felt.DELIVERED}
 """What the outbox keeps of the patterns, so that it is known after a crash what the palm still has to be told."""
 
@@ -61,6 +63,8 @@ class Parts:
     delivery: Delivery
     gateway_keys: dict[bytes, PublicKey]
     hold_s: float
+    tracking: TrackingPolicy
+    duty_max_s: float
     store_deadline_s: float
     keep_delivered_s: float
     system_utc_ms: Callable[[], int] | None
@@ -81,16 +85,40 @@ class Device:
         self._gesture = HoldRecognizer(parts.hold_s)
         self._feedback = FeedbackPlayer()
         self._gnss_clock = GnssClock()
-        self._health = HealthWatch()
-        self._wake = {core: asyncio.Event() for core in ("gesture", "feedback", "delivery")}
+        self._duty = DutyKeeper(
+            Shift(parts.duty_max_s),
+            parts.outbox,
+            self._aging,
+            parts.recorder.session,
+            lambda: self._keeper.store_state,
+            parts.store_deadline_s,
+        )
+        self._tracker = Tracker(Tracking(parts.tracking), parts.locator, parts.indicator, self._record)
+        self._observer = Observer(
+            parts.locator, parts.bearers, parts.faults, parts.delivery.has_work, self.utc, self._record
+        )
+        self._wake = {core: asyncio.Event() for core in ("gesture", "feedback", "delivery", "duty", "lamp")}
         self._sender = Sender(parts.bearers, parts.delivery, self.take_receipt, self._wake["delivery"].set)
         self._group: asyncio.TaskGroup
         """Set in run: whatever fails in it ends the process, which systemd starts again."""
         self._anchored = False
-        self._position_wanted_since: float | None = None
-        """When the open alert was raised, until a fix newer than that has been recorded behind it."""
         self.started_s = self._now()
         self.alert: AlertState | None = None
+
+    @property
+    def fix(self) -> Fix | None:
+        """Where the device is, as far as it may be known now."""
+        return self._tracker.fix
+
+    @property
+    def duty(self) -> DutyKeeper:
+        """The officer's duty, to be looked at."""
+        return self._duty
+
+    @property
+    def alert_open(self) -> bool:
+        """Whether an alert is open."""
+        return self._tracker.tracking.alert_open
 
     def waiting(self) -> dict[Stream, int]:
         """How many records of each stream have no receipt."""
@@ -111,14 +139,18 @@ class Device:
         try:
             async with asyncio.TaskGroup() as self._group:
                 opening = self._open_chain()
-                await self._keeper.run(self._group, listener)
+                self._obey_duty()
+                await self._keeper.run(self._group, listener, self._duty.settle)
                 self._keeper.keep(opening)
                 self._group.create_task(self._resume())
                 self._group.create_task(self._drive("gesture", self._step_gesture))
                 self._group.create_task(self._drive("feedback", self._step_feedback))
                 self._group.create_task(self._drive("delivery", self._step_delivery))
-                self._group.create_task(self._observe())
-                self._parts.indicator.light(True)
+                self._group.create_task(self._drive("duty", self._step_duty))
+                self._group.create_task(self._drive("lamp", self._tracker.step))
+                self._group.create_task(self._observer.run())
+                self._tracker.armed(self._now())
+                self._wake["lamp"].set()
                 log.info("armed: session %s of %s", self._parts.recorder.session, self._parts.recorder.device)
                 armed()
         finally:
@@ -127,16 +159,18 @@ class Device:
             await self._keeper.finish()
 
     async def _resume(self) -> None:
-        """Know the alert of an earlier session again, unless there was a new one meanwhile."""
+        """Go on with the shift and the alert of an earlier session, unless there is something newer already."""
         await self._keeper.resumed.wait()
+        self._duty.adopt(self._keeper.duty)
+        self._obey_duty()
         earlier = self._keeper.earlier
         if earlier is None or self.alert is not None:
             return
         self.alert = AlertState.restored(earlier)
         if earlier.cancelled:
             return
-        if not earlier.located:
-            self._position_wanted_since = self.started_s
+        self._tracker.resume_alert(earlier, self._age_s(earlier.position or earlier.alert), self._now())
+        self._obey_duty()
         # what the crash cut short is given again, to its end
         if earlier.alert.delivered is not None and earlier.alert.felt < Felt.DELIVERED:
             self._play(Pattern.DELIVERED, earlier.alert.record)
@@ -165,27 +199,31 @@ class Device:
         self._wake["gesture"].set()
 
     def on_fix(self, fix: Fix) -> None:
-        """A new fix of the receiver."""
+        """A new fix of the receiver. One that comes when none may be known is not looked at."""
+        if not self._tracker.tracking.wants_receiver:
+            return
         self._gnss_clock.on_fix(fix)
         now = self._now()
         clock = self.utc(now)
         if clock is not None and not self._anchored:
             self._anchored = True
             self._keeper.keep(self._parts.recorder.make(Kind.ANCHOR, now, clock))
-        if self._position_wanted_since is not None and fix.taken_s >= self._position_wanted_since:
-            self._position_wanted_since = None
-            self._keeper.keep(self._parts.recorder.make(Kind.POSITION, now, clock, wire.pack_long_fix(fix, now)))
+        # UTC may just have told that the shift ended while the device was without power
+        self._aging.moment()
+        self._step_duty(now)
+        self._tracker.on_fix(fix, now, dated=clock is not None)
 
     def raise_alert(self, kind: Kind) -> AlertState:
         """Raise an alert with what is known now; it is stored and sent from here on by itself."""
         now = self._now()
-        fix = self._parts.locator.fix
+        fix = self._tracker.fix
         record = self._parts.recorder.make(kind, now, self.utc(now), None if fix is None else wire.pack_fix(fix, now))
         log.warning("%s raised: %s", kind.label, record.id, extra={"RECORD": str(record.id)})
         self.alert = AlertState(record, now)
         self._feedback.drop_all_but(record.digest)
-        self._position_wanted_since = now
         self._keeper.keep(record)
+        self._tracker.open_alert(now)
+        self._obey_duty()
         return self.alert
 
     def cancel_alert(self) -> AlertState:
@@ -197,9 +235,16 @@ class Device:
         record = self._parts.recorder.make(Kind.CANCELLATION, now, self.utc(now), body=named)
         log.warning("%s cancelled by %s", self.alert.record.id, record.id)
         self.alert.cancelled = True
-        self._position_wanted_since = None
         self._keeper.keep(record)
+        self._tracker.close_alert(now)
+        self._obey_duty()
         return self.alert
+
+    async def set_duty(self, on: bool) -> bool:
+        """Begin a shift (anew), or end it; whether the store has it. It takes effect at once, stored or not."""
+        self._duty.set(on)
+        self._obey_duty()
+        return await self._duty.keep()
 
     def take_receipt(self, data: bytes) -> None:
         """A receipt in either form, from whatever bearer. Only what verifies and matches changes anything.
@@ -287,21 +332,37 @@ class Device:
                 self._group.create_task(self._keeper.felt(felt.about, kept))
         return self._feedback.next_due(now)
 
+    def _step_duty(self, _now: float) -> float | None:
+        match self._duty.step():
+            case ShiftEvent.ENDING:
+                self._feedback.play(Pattern.ATTENTION, b"")
+                self._wake["feedback"].set()
+            case ShiftEvent.ENDED:
+                self._obey_duty()
+            case None:
+                pass
+        return self._duty.next_due()
+
     def _step_delivery(self, now: float) -> float | None:
         return self._sender.step(self._group, now)
 
-    async def _observe(self) -> None:
-        while True:
-            receiver = "check the receiver's cable, and gnss.port and gnss.speed_baud in the configuration"
-            self._report("gnss", self._parts.locator.fault, receiver)
-            waiting = any(self.waiting().values())
-            for bearer in self._parts.bearers:
-                why = f"nothing can be delivered over {bearer.name}: {bearer.why_not}" if bearer.why_not else None
-                self._report(f"bearer-{bearer.name}", why if waiting else None, "it is tried again and again by itself")
-            now = self._now()
-            if (lasting := self._health.step(self._parts.faults.codes(), now)) is not None:
-                self._keeper.keep(self._parts.recorder.make(Kind.HEALTH, now, self.utc(now), body=list(lasting)))
-            await asyncio.sleep(OBSERVE_S)
+    def _obey_duty(self) -> None:
+        """Duty or an alert began or ended: who has to know of it."""
+        now, on_duty = self._now(), self._duty.is_on
+        if on_duty != self._tracker.tracking.on_duty:
+            self._tracker.set_duty(on_duty, now)
+        self._parts.delivery.regime(on_duty=on_duty, alert_open=self._tracker.tracking.alert_open)
+        for core in ("duty", "delivery", "lamp"):
+            self._wake[core].set()
+
+    def _age_s(self, kept: StoredRecord) -> float:
+        """How long ago a record of an earlier session was stored; inf until UTC tells how long the device was off."""
+        now = self._now()
+        return math.inf if self.utc(now) is None else self._aging.at(now) - kept.stored.lifetime_s
+
+    def _record(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> None:
+        now = self._now()
+        self._keeper.keep(self._parts.recorder.make(kind, now, self.utc(now), fix, body))
 
     def _play(self, pattern: Pattern, about: SignedRecord) -> None:
         self._feedback.play(pattern, about.digest)
@@ -309,20 +370,6 @@ class Device:
 
     def _report(self, code: str, text: str | None, next_step: str) -> None:
         self._parts.faults.report(code, text, next_step, unix_ms(self.utc(self._now())))
-
-
-async def supervise(name: str, run: Callable[[], Awaitable[None]], faults: Faults) -> None:
-    """Run a part for ever: when it fails it is reported and started again, alone."""
-    wait_s = RESTART_S
-    while True:
-        try:
-            await run()
-        except Exception as error:
-            log.exception("%s failed; starting it again in %.0f s", name, wait_s)
-            faults.report(name, f"{name} failed: {error}", "it is started again by itself; see the log", None)
-        await asyncio.sleep(wait_s)
-        wait_s = min(wait_s * 2, RESTART_CAP_S)
-        faults.report(name, None, "", None)
 
 
 def _names(entry: wire.ReceiptEntry, identity: RecordId) -> bool:

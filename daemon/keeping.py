@@ -19,7 +19,7 @@ from bondmate.faults import Faults
 from bondmate.owed import OwedReceipts, each, insert
 from bondmate.ports import Outbox
 from bondmate.recorder import Recorder
-from bondmate.records import EarlierAlert, Felt, History, Kind, Moment, Opened, SignedRecord, Stream, UtcTime
+from bondmate.records import Duty, EarlierAlert, Felt, History, Kind, Moment, Opened, SignedRecord, Stream, UtcTime
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,8 @@ class Keeper:
         """Set by `run`."""
         self._group: asyncio.TaskGroup
         """Set by `run`."""
+        self._also: Callable[[], Coroutine[Any, Any, None]]
+        """Set by `run`."""
         self._writes: set[asyncio.Task[None]] = set()
         """Under way; they may fail, and they outlive the group."""
         self._late: set[asyncio.Task[None]] = set()
@@ -96,11 +98,18 @@ class Keeper:
         """How often that happened in this session: what was committed before went into another file."""
         self.earlier: EarlierAlert | None = None
         """The newest alert of earlier sessions, once `resumed` is set."""
+        self.duty: Duty | None = None
+        """The shift that they left, once `resumed` is set."""
         self.resumed = asyncio.Event()
 
-    async def run(self, group: asyncio.TaskGroup, listener: Listener) -> None:
-        """Begin in `group`; returns when what earlier sessions left was read, or when that takes too long."""
-        self._group, self._listener = group, listener
+    async def run(
+        self, group: asyncio.TaskGroup, listener: Listener, also: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Begin in `group`; returns when what earlier sessions left was read, or when that takes too long.
+
+        `also` is done whenever the store is tended; it raises StoreError.
+        """
+        self._group, self._listener, self._also = group, listener, also
         group.create_task(self._tend())
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -112,6 +121,11 @@ class Keeper:
         """Let what was begun become durable, if that takes no longer than the deadline."""
         if self._writes:
             await asyncio.wait(self._writes, timeout=self._deadline_s)
+
+    @property
+    def store_state(self) -> int | None:
+        """In how many files before this one the store was in this session; None while nothing can be written."""
+        return self._losses if self._takes_writes else None
 
     def waiting(self) -> dict[Stream, int]:
         """How many records of each stream have no receipt, in memory or in the store."""
@@ -210,6 +224,7 @@ class Keeper:
                 await self._do_all(
                     self._load,
                     self._commit_all,
+                    self._also,
                     self._salvage,
                     self._owed.settle_all,
                     self._aging.tell_pause,
@@ -257,7 +272,7 @@ class Keeper:
             await self._outbox.restore((), History.lost(), self._aging.moment())  # hides none that the file knows
         self._aging.adopt(last)
         self._known = True
-        self.earlier = await self._outbox.latest_alert()
+        self.earlier, self.duty = await self._outbox.latest_alert(), await self._outbox.duty()
         self._backlog.begin()
         self.resumed.set()
 

@@ -4,12 +4,14 @@ Adapters implement them; the device knows nothing else of its adapters.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from bondmate.core.sky import Satellite
 from bondmate.records import (
+    Duty,
     EarlierAlert,
     Felt,
-    Fix,
     History,
     Moment,
     Opened,
@@ -52,7 +54,7 @@ class Outbox(Protocol):
         """
 
     async def shift(self, session: SessionId, since_s: float, until_s: float, by_s: float) -> None:
-        """Records of a session, and receipts, are so much later than they say.
+        """Records of a session, its shift, and receipts are so much later than they say.
 
         Where they are later than `since_s` and not later than `until_s`, both before the move: the device learnt only
         then how long the pause before the session had been.
@@ -76,8 +78,17 @@ class Outbox(Protocol):
     async def latest_alert(self) -> EarlierAlert | None:
         """The newest alert; None without one."""
 
+    async def duty(self) -> Duty | None:
+        """The shift that was kept; None without one."""
+
+    async def keep_duty(self, duty: Duty | None) -> None:
+        """Keep a shift in place of any other, or that there is none."""
+
     async def upkeep(self, moment: Moment, keep_delivered_s: float) -> None:
-        """Erase what was delivered longer ago than that (but the newest alert), and fill the reserve again."""
+        """Erase what was delivered longer ago than that, and positions and presences at once; fill the reserve again.
+
+        The newest alert stays while it is open, and so does the last position behind it.
+        """
 
 
 class Bearer(Protocol):
@@ -106,20 +117,57 @@ class Bearer(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class PartFault:
+    """What is wrong with a part: a code for machines, and in words what it is and what to do next."""
+
+    code: str
+    text: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverState:
+    """How a receiver is, for whoever looks at it. Counts are since the process began."""
+
+    awake: bool
+    port: str
+    speed_baud: int | None
+    """None while no sentence was heard at any."""
+    identity: str | None
+    """What it says that it is, where it was asked."""
+    antenna: str | None
+    """ok, open or short, where it says so."""
+    why_not: tuple[str, ...]
+    """Why its last epoch has no fix."""
+    satellites: tuple[tuple[Satellite, bool], ...]
+    """In view, each with whether it is used."""
+    sentences: Mapping[str, int]
+    rejected: Mapping[str, int]
+    """Sentences that could not be used, by reason."""
+    octets: int
+    noise_octets: int
+
+
 class Locator(Protocol):
-    """Knows where the device is."""
+    """A receiver that tells where the device is. It sleeps until it is woken; asleep it has forgotten where it was."""
 
-    @property
-    def fix(self) -> Fix | None:
-        """The latest fix, however old, or None before the first."""
+    def wake(self, on: bool) -> None:
+        """Wake it, or let it sleep."""
 
-    @property
-    def fault(self) -> str | None:
-        """What is wrong with the receiver, in words; None while it works."""
+    def faults(self) -> tuple[PartFault, ...]:
+        """What is wrong with it; nothing while it sleeps."""
+
+    def state(self) -> ReceiverState:
+        """How it is."""
 
 
 class Indicator(Protocol):
     """The vibration motor and the LED."""
+
+    @property
+    def covert(self) -> bool:
+        """Whether the LED stays dark, whatever is asked."""
 
     def vibrate(self, on: bool) -> None:
         """Drive the motor."""

@@ -3,6 +3,7 @@
 Knows nothing of bytes (see wire), signatures (see cose) or storage.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Kind(IntEnum):
     STORE_LOST = 18
     GAP = 19
     POSITION = 32
+    POSITIONS_BEFORE = 33
+    PRESENCE = 48
     HEALTH = 64
 
     @property
@@ -154,7 +157,9 @@ class Suspicion(Enum):
 class Fix:
     """One position of a GNSS receiver: WGS 84 degrees, metres above mean sea level, metres a second.
 
-    `taken_s` is the monotonic clock when its epoch was complete: ages come from it, never from UTC.
+    `geoid_m` is how far mean sea level is above the ellipsoid there, `accuracy_m` one standard deviation, horizontally.
+    `taken_s` is the monotonic clock when its epoch was complete: ages come from it, never from UTC. It is -inf where
+    nobody knows how old the fix is.
     """
 
     taken_s: float
@@ -163,6 +168,7 @@ class Fix:
     mode: int
     time: datetime | None = None
     alt_m: float | None = None
+    geoid_m: float | None = None
     speed_mps: float | None = None
     track_deg: float | None = None
     hdop: float | None = None
@@ -181,13 +187,14 @@ class Fix:
             "lat": round(self.lat, 9),
             "lon": round(self.lon, 9),
             "alt_m": _rounded(self.alt_m, 3),
+            "geoid_m": _rounded(self.geoid_m, 3),
             "speed_mps": _rounded(self.speed_mps, 3),
             "track_deg": _rounded(self.track_deg, 2),
             "mode": self.mode,
             "hdop": self.hdop,
-            "accuracy_m": _rounded(self.accuracy_m, 1),
+            "accuracy_m": _rounded(self.accuracy_m, 2),
             "satellites": self.satellites,
-            "age_s": round(self.age_s(now), 3),
+            "age_s": None if self.taken_s == -math.inf else round(self.age_s(now), 3),
             "source": "gnss",
             "suspect": [suspicion.label for suspicion in self.suspect],
         }
@@ -240,11 +247,19 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class EarlierAlert:
-    """The newest alert in the outbox, and whether a cancellation and a position came behind it."""
+    """The newest alert in the outbox, whether a cancellation came behind it, and the last position that did."""
 
     alert: StoredRecord
     cancelled: bool
-    located: bool
+    position: StoredRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A shift: when it was begun, and in which session."""
+
+    began: Moment
+    session: SessionId
 
 
 class Reason(IntEnum):

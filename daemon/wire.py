@@ -7,7 +7,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -15,7 +15,7 @@ import cbor2
 
 from bondmate.cbor import decode
 from bondmate.errors import RemoteError
-from bondmate.records import DeviceId, Fix, Kind, SessionId, UtcTime
+from bondmate.records import DeviceId, Fix, Kind, SessionId, Suspicion, UtcTime
 
 VERSION = 1
 DIGEST_OCTETS = 16
@@ -32,6 +32,8 @@ _ACCURACY_UNKNOWN = 255
 _UNCERTAINTY_UNKNOWN = 63
 _ALTITUDE_UNKNOWN = b"\x80\x00\x00"
 _ALTITUDE_LIMIT = 0x7FFFFF
+_COARSE_BIT = 6
+_TIME_OR_MORE = 255
 _MAX_SECONDS = 0xFFFFFFFF
 _FRACTION_MS = 4
 """A fraction in 1/256 s is cut by less than this, which the stated uncertainty has to cover."""
@@ -92,9 +94,9 @@ def pack_clock(clock: UtcTime | None) -> bytes | None:
     return struct.pack(">IBB", seconds, milliseconds * 256 // 1000, clock.source << 6 | exponent)
 
 
-def pack_fix(fix: Fix, now: float) -> bytes:
-    """Eleven octets, for an alert: position, accuracy, age at `now` (monotonic seconds), flags."""
-    flags = int(fix.mode >= 3)
+def pack_fix(fix: Fix, now: float, *, coarse: bool = False) -> bytes:
+    """Eleven octets: position, accuracy, age at `now` (monotonic seconds), flags. `coarse`: it is so on purpose."""
+    flags = int(fix.mode >= 3) | coarse << _COARSE_BIT
     for suspicion in fix.suspect:
         flags |= 1 << suspicion.value
     return struct.pack(
@@ -141,10 +143,55 @@ def time_code(seconds: float) -> int:
     units = seconds / _TIME_CODE_UNIT_S
     if units <= 0:
         return 0
+    if units == math.inf:
+        return _TIME_OR_MORE
     exponent = max(0, math.floor(math.log2(units)))
     mantissa = math.ceil((units / (1 << exponent) - 1) * 8)
     # below one unit the mantissa would be negative; code 0 is zero, so the smallest is 1
-    return min(max(1, 8 * exponent + mantissa), 255)
+    return min(max(1, 8 * exponent + mantissa), _TIME_OR_MORE)
+
+
+def unpack_fix(octets: bytes, now: float) -> Fix:
+    """The fix in either of its packed forms; at `now` it was as old as it says. ValueError for other octets."""
+    if len(octets) not in (11, 20):
+        raise ValueError(f"a packed fix has 11 or 20 octets, not {len(octets)}")
+    lat, lon, accuracy, age, flags = struct.unpack(">iiBBB", octets[:11])
+    fix = Fix(
+        taken_s=now - _age_s(age),
+        lat=lat / 1e7,
+        lon=lon / 1e7,
+        mode=3 if flags & 1 else 2,
+        accuracy_m=None if accuracy == _ACCURACY_UNKNOWN else 10 * (1.1**accuracy - 1),
+        suspect=tuple(each for each in Suspicion if flags >> each.value & 1),
+    )
+    if len(octets) == 11:
+        return fix
+    altitude, speed, track, hdop, satellites = struct.unpack(">3sHHBB", octets[11:])
+    return replace(
+        fix,
+        alt_m=None if altitude == _ALTITUDE_UNKNOWN else int.from_bytes(altitude, signed=True) / 10,
+        speed_mps=None if speed == 0xFFFF else speed / 100,
+        track_deg=None if track == 0xFFFF else track / 100,
+        hdop=None if hdop == 0xFF else hdop / 10,
+        satellites=None if satellites == 0xFF else satellites,
+    )
+
+
+def _age_s(code: int) -> float:
+    if code == _TIME_OR_MORE:
+        return math.inf
+    return (1 + code % 8 / 8) * 2 ** (code // 8) * _TIME_CODE_UNIT_S if code else 0.0
+
+
+def fix_of(record: bytes) -> bytes | None:
+    """The packed fix of a record of our own (tagged COSE_Sign1); None without one. ValueError for what is no record."""
+    try:
+        octets = cbor2.loads(cbor2.loads(record).value[2])[6]
+    except (cbor2.CBORDecodeError, AttributeError, IndexError, TypeError) as error:
+        raise ValueError(f"not a record: {error}") from error
+    if not isinstance(octets, bytes | None):
+        raise ValueError("a record whose fix is no octets")  # noqa: TRY004 - from outside: the disk
+    return octets
 
 
 def ranges(numbers: Iterable[int]) -> list[int | list[int]]:

@@ -10,10 +10,15 @@ from typing import Literal
 
 from bondmate_sim.lines import Edge
 
-Pattern = Literal["stored", "delivered", "not stored"]
+Pattern = Literal["attention", "stored", "delivered", "not stored"]
 
-STORED_MS, DELIVERED_MS, NOT_STORED_MS = 400.0, 120.0, 80.0
-COUNTS: dict[Pattern, int] = {"stored": 1, "delivered": 2, "not stored": 5}
+PULSES: dict[Pattern, tuple[int, float]] = {
+    "attention": (2, 800.0),
+    "stored": (1, 400.0),
+    "delivered": (2, 120.0),
+    "not stored": (5, 80.0),
+}
+"""How many pulses each has, and how long each of them is, in ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +59,12 @@ def felt(felt_pulses: Iterable[Pulse]) -> tuple[Felt, ...]:
         if run and _nearest(run[0].length_ms) != pattern:
             run = []
         run.append(pulse)
-        if len(run) == COUNTS[pattern]:
+        if len(run) == PULSES[pattern][0]:
             found.append(Felt(pattern, run[0].start_ns))
             run = []
     return tuple(found)
 
 
 def _nearest(length_ms: float) -> Pattern:
-    """By ratio: the borders are the geometric means."""
-    if length_ms > math.sqrt(STORED_MS * DELIVERED_MS):
-        return "stored"
-    if length_ms > math.sqrt(DELIVERED_MS * NOT_STORED_MS):
-        return "delivered"
-    return "not stored"
+    """By ratio; a pulse may be too short to have a length."""
+    return min(PULSES, key=lambda pattern: abs(math.log(max(length_ms, 1.0) / PULSES[pattern][1])))

@@ -80,7 +80,10 @@ class Story:
             return state if state in ("armed", "degraded") else None
 
         state = self._world.daemon.wait_until(look, ARMED_S, "to be armed")
-        return f"the device is {state}: a press of {self._world.settings.hold_s:g} s raises an alert"
+        self._world.begin_shift()
+        return (
+            f"the device is {state}, the officer on duty: a press of {self._world.settings.hold_s:g} s raises an alert"
+        )
 
     def _await_fix(self) -> str:
         try:

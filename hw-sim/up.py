@@ -45,15 +45,18 @@ def _guide(world: World) -> str:
     def command(name: str, *arguments: str | Path) -> str:
         return shlex.join([str(programs / name), *map(str, arguments)])
 
-    where = ("--socket", world.board_socket)
-    press = command("bondmate-sim", "press", *where, "--pin", str(BUTTON_PIN), "--hold", str(PRESS_S))
+    board, device = ("--socket", world.board_socket), ("--socket", world.api_socket)
+    press = command("bondmate-sim", "press", *board, "--pin", str(BUTTON_PIN), "--hold", str(PRESS_S))
     return f"""\
-{world.device} is up. Ctrl-C ends it.
+{world.device} is up, and its officer on duty. Ctrl-C ends it.
 
   press     {press}
-  pins      {command("bondmate-sim", "pins", *where, "--watch")}
-  device    {command("bondmatectl", "--socket", world.api_socket, "status")}
-  alert     {command("bondmatectl", "--socket", world.api_socket, "alert", "show")}
+  pins      {command("bondmate-sim", "pins", *board, "--watch")}
+  device    {command("bondmatectl", *device, "status")}
+  alert     {command("bondmatectl", *device, "alert", "show")}
+  duty      {command("bondmatectl", *device, "duty", "off")}
+  sky       {command("bondmatectl", *device, "gnss", "watch")}
+  privacy   {command("bondmatectl", *device, "privacy")}
   gateway   {command("bondmate-gateway", "alerts", "--data", world.gateway_data)}
   logs      {world.logs}
   tap       {world.tap_file}"""

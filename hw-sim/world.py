@@ -43,6 +43,8 @@ class Settings:
     """The weather: options of `bondmate-sim network`."""
     board: tuple[str, ...] = ()
     """The contacts: options of `bondmate-sim board`."""
+    on_duty: bool = True
+    """Whether `start` begins the officer's shift. A device begins its life off duty, and then its receiver sleeps."""
 
 
 def settings_for(nmea: Path | None) -> Settings:
@@ -138,6 +140,12 @@ class World:
         self.start_board()
         self.start_receiver()
         self.start_daemon()
+        if self.settings.on_duty:
+            self.begin_shift()
+
+    def begin_shift(self) -> None:
+        """The officer goes on duty; the device knows that after a restart too."""
+        self.ctl("duty", "on")
 
     def close(self) -> None:
         """Stop everything, the device first; the directory stays."""

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bondmate import wire
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.gesture import REARM_S
+from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import KeySigner, sign1
 from bondmate.device import Device, Parts
 from bondmate.faults import Faults
+from bondmate.ports import PartFault, ReceiverState
 from bondmate.recorder import Recorder
 from bondmate.records import DeviceId, Felt, Fix, History, Kind, Moment, SessionId, SignedRecord, StoredRecord, Stream
 from bondmate.store.outbox import SqliteOutbox
@@ -30,13 +32,14 @@ DEVICE_KEY = KeySigner(ec.generate_private_key(ec.SECP256R1()))
 GATEWAY_PRIVATE = ec.generate_private_key(ec.SECP256R1())
 GATEWAY_KEY = KeySigner(GATEWAY_PRIVATE)
 HOLD_S = 1.0
+DUTY_MAX_S = 14 * 3600.0
 DEADLINE_S = 0.5
 UTC_MS = 1_900_000_000_000
 
 YOUNG = Moment(10.0, None)
 """The device was ten seconds old, and knew no UTC."""
 
-STORED, DELIVERED, COULD_NOT_STORE = [0.4], [0.12, 0.12], [0.08] * 5
+STORED, DELIVERED, COULD_NOT_STORE, ATTENTION = [0.4], [0.12, 0.12], [0.08] * 5, [0.8, 0.8]
 """The pulses of the patterns."""
 
 
@@ -151,6 +154,9 @@ class Palm:
         self.rises: list[float] = []
         self.pulses: list[float] = []
         self._on = False
+        self.light_rises: list[float] = []
+        self._lit = False
+        self.covert = True
 
     def vibrate(self, on: bool) -> None:
         now = asyncio.get_running_loop().time()
@@ -161,13 +167,49 @@ class Palm:
         self._on = on
 
     def light(self, on: bool) -> None:
-        pass
+        if on and not self._lit:
+            self.light_rises.append(asyncio.get_running_loop().time())
+        self._lit = on
 
 
 @dataclass
 class Place:
-    fix: Fix | None = None
+    """Implements ports.Locator: the test gives the device its fixes."""
+
     fault: str | None = None
+    wakes: list[tuple[float, bool]] = field(default_factory=list)
+    """When it was woken, and put to sleep."""
+
+    @property
+    def awake(self) -> bool:
+        return bool(self.wakes) and self.wakes[-1][1]
+
+    def wake(self, on: bool) -> None:
+        if on != self.awake:
+            self.wakes.append((asyncio.get_running_loop().time(), on))
+
+    def faults(self) -> tuple[PartFault, ...]:
+        return () if self.fault is None else (PartFault("gnss-silent", self.fault, "check the cable"),)
+
+    def state(self) -> ReceiverState:
+        return receiver_state(self.awake)
+
+
+def receiver_state(awake: bool) -> ReceiverState:
+    """Of a receiver that was not heard."""
+    return ReceiverState(
+        awake=awake,
+        port="/dev/gnss",
+        speed_baud=None,
+        identity=None,
+        antenna=None,
+        why_not=(),
+        satellites=(),
+        sentences={},
+        rejected={},
+        octets=0,
+        noise_octets=0,
+    )
 
 
 @dataclass
@@ -236,10 +278,13 @@ async def running(
     session: SessionId = SESSION,
     keep_delivered_s: float = 72 * 3600.0,
     built: Callable[[SqliteOutbox], None] = lambda _: None,
+    on_duty: bool | None = True,
+    tracking: TrackingPolicy = TrackingPolicy(),  # noqa: B008 - it is frozen
 ) -> AsyncIterator[Desk]:
     """A device that runs, half a second after it was armed. Killed at the end, and not asked.
 
-    `earlier` are records that it has in `directory` from earlier sessions; `built` gets the store before its use.
+    `earlier` are records that it has in `directory` from earlier sessions; `built` gets the store before its use. With
+    `on_duty` None nobody says anything of duty.
     """
     loop = asyncio.get_running_loop()
     palm, place, faults, disk = Palm(), Place(), Faults(), disk or Disk()
@@ -269,6 +314,8 @@ async def running(
             delivery=Delivery(DeliveryPolicy(), bearers, random.Random(1)),
             gateway_keys={b"\1": GATEWAY_PRIVATE.public_key()},
             hold_s=HOLD_S,
+            tracking=tracking,
+            duty_max_s=DUTY_MAX_S,
             store_deadline_s=DEADLINE_S,
             keep_delivered_s=keep_delivered_s,
             system_utc_ms=utc_ms,
@@ -278,11 +325,14 @@ async def running(
     armed = asyncio.Event()
     task = asyncio.ensure_future(device.run(armed.set))
     await armed.wait()
+    duty = None if on_duty is None else asyncio.ensure_future(device.set_duty(on_duty))
     await asyncio.sleep(0.5)
     try:
         yield Desk(device, directory, disk, outbox, lines, palm, place, faults)
     finally:
-        task.cancel()
+        for each in (task, duty):
+            if each is not None:
+                each.cancel()
         [ended] = await asyncio.gather(task, return_exceptions=True)
         disk.takes_s, disk.failure = 0.0, None
         await outbox.close()

@@ -82,11 +82,9 @@ LATER = Moment(120.0, NOON_MS + 60_000)
 UNKNOWN = Moment(120.0, None)
 
 
-def earlier(
-    stored: Moment, delivered: Moment | None, *, cancelled: bool = False, located: bool = False
-) -> EarlierAlert:
+def earlier(stored: Moment, delivered: Moment | None, *, cancelled: bool = False) -> EarlierAlert:
     kept = StoredRecord(record(sequence=3), place=7, stored=stored, delivered=delivered, felt=Felt.NOTHING)
-    return EarlierAlert(kept, cancelled, located)
+    return EarlierAlert(kept, cancelled, None)
 
 
 @pytest.mark.parametrize(
@@ -115,15 +113,14 @@ def test_after_a_restart_the_outbox_tells_what_became_of_it(
     stored=st.sampled_from([MINUTE, UNKNOWN]),
     delivered=st.sampled_from([None, LATER, UNKNOWN]),
     cancelled=st.booleans(),
-    located=st.booleans(),
     felt=st.sampled_from(Felt),
 )
 def test_what_is_restored_is_stored_and_as_delivered_and_cancelled_as_it_was(
-    stored: Moment, delivered: Moment | None, cancelled: bool, located: bool, felt: Felt
+    stored: Moment, delivered: Moment | None, cancelled: bool, felt: Felt
 ) -> None:
-    """Whether UTC was known, what was felt and whether a position came behind it make no difference to that."""
+    """Whether UTC was known, and what was felt, make no difference to that."""
     kept = StoredRecord(record(), 1, stored, delivered, felt)
-    alert = AlertState.restored(EarlierAlert(kept, cancelled, located))
+    alert = AlertState.restored(EarlierAlert(kept, cancelled, None))
     assert (alert.is_stored, alert.is_delivered, alert.cancelled) == (True, delivered is not None, cancelled)
 
 

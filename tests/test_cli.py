@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bondmate import __version__, cli
-from bondmate.records import Fix, Kind, Suspicion
+from bondmate.records import Fix, Kind, Stream, Suspicion
 from tests.api.served import DEVICE, SESSION, UTC_TEXT, Served, served
 from tests.eventually import eventually
 from tests.rights import as_nobody
@@ -101,7 +101,9 @@ def test_what_the_daemon_refuses_is_1_and_says_why(play: Callable[[Play], None])
     play(at)
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["alert"], ["alert", "sing"], ["status", "--loud"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["dance"], ["alert"], ["alert", "sing"], ["status", "--loud"], ["duty", "maybe"], ["gnss"]]
+)
 def test_a_wrong_command_line_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)
@@ -176,6 +178,7 @@ def test_a_status_that_knows_nothing_says_so_in_words(play: Callable[[Play], Non
         first, *rest = (await console.says("status")).splitlines()
         assert first == f"{DEVICE}  armed  session {SESSION}"
         assert rest == [
+            "  duty     on",
             "  fix      none yet",
             "  queue    1 state",
             "  ip       down: nothing sent yet",
@@ -189,17 +192,17 @@ def test_a_status_that_knows_nothing_says_so_in_words(play: Callable[[Play], Non
 def test_a_status_that_knows_much_says_it_on_one_screen(play: Callable[[Play], None]) -> None:
     async def at(console: Console) -> None:
         now = asyncio.get_running_loop().time()
-        console.there.sky.fix = Fix(
-            taken_s=now, lat=38.7222525, lon=-9.139337, mode=3, accuracy_m=3.1, suspect=(Suspicion.JUMP,)
-        )
+        seen = Fix(taken_s=now, lat=38.7222525, lon=-9.139337, mode=3, accuracy_m=3.1, suspect=(Suspicion.JUMP,))
         console.there.air.why_not, console.there.air.last_success_s = None, now
         console.there.device.raise_alert(Kind.PANIC)
         await console.there.settled(2)
+        console.there.device.on_fix(seen)
+        await eventually(lambda: console.there.device.waiting()[Stream.POSITION], "the position to be stored")
         console.there.fail("store", "the disk is full", "replace the card", None)
         said = await console.says("status")
         assert f"{DEVICE}  degraded  session {SESSION}" in said
         assert has_line(said, r"fix +38\.72225\d, -9\.139337  accuracy 3\.1 m, \d+\.\d s old  suspect: jump")
-        assert has_line(said, r"queue +1 alert, 1 state")
+        assert has_line(said, r"queue +1 alert, 1 state, 1 position")
         assert has_line(said, r"ip +up, last answer [0-9.e-]+ s ago")
         assert has_line(said, r"clock +UTC from system, uncertainty unknown")
         assert has_line(said, r"store +not working")
@@ -248,6 +251,102 @@ def test_an_alert_is_shown_with_the_times_that_are_known(play: Callable[[Play], 
         said = await console.says("alert", "raise")
         assert said == f"  panic  raised  {DEVICE}/{SESSION}/alert/1  raised {UTC_TEXT}\n"
         assert (await console.says("alert", "cancel")).startswith("  panic  cancelled  ")
+
+    play(at)
+
+
+def test_duty_is_begun_ended_and_shown_in_words(play: Callable[[Play], None]) -> None:
+    async def at(console: Console) -> None:
+        assert await console.says("duty", "off") == (
+            "Off duty. The receiver sleeps, and no position is recorded; the button works.\n"
+        )
+        said = await console.says("status")
+        assert has_line(said, "duty +off")
+        assert has_line(said, "fix +none: off duty the receiver sleeps, until an alert")
+        on_duty = r"On duty\. The shift ends at 2026-11-21T0[45]:\d\d:\d\d\.\d{3}Z\.\n"
+        assert re.fullmatch(on_duty, await console.says("duty", "on"))
+        assert re.fullmatch(on_duty, await console.says("duty"))
+        assert console.there.device.duty.is_on
+        assert set(await console.json("duty")) == {"duty", "ends_at"}
+
+    play(at)
+
+
+def test_a_shift_that_is_not_stored_is_said_to_be_forgotten_by_a_restart(play: Callable[[Play], None]) -> None:
+    async def at(console: Console) -> None:
+        await console.there.outbox.close()
+        console.there.device.parts.system_utc_ms = None
+        said = await console.says("duty", "on")
+        assert said.startswith("On duty. The shift ends by itself; when, can be told when UTC is known.\n")
+        assert "It could not be stored yet: a restart would forget it. `bondmatectl status` says what is wrong." in said
+
+    play(at)
+
+
+def test_off_duty_in_an_alert_the_receiver_does_not_sleep(play: Callable[[Play], None]) -> None:
+    async def at(console: Console) -> None:
+        await console.says("duty", "off")
+        await console.says("alert", "raise")
+        assert has_line(await console.says("status"), "fix +none yet")
+
+    play(at)
+
+
+def test_privacy_is_said_in_plain_words(play: Callable[[Play], None]) -> None:
+    async def at(console: Console) -> None:
+        said = await console.says("privacy")
+        assert "  Roughly where you are, every 300 s\n    why        you are on duty" in said
+        assert has_line(said, "precision  a cell of 729 m from north to south, and at most that from east to west")
+        assert has_line(said, r"until      you go off duty, at 2026-11-21T0[45]:\d\d:\d\d\.\d{3}Z at the latest")
+        assert has_line(said, "Not delivered yet: nothing.")
+        await console.says("duty", "off")
+        assert "  Nothing. You are off duty: the receiver sleeps, and nobody knows where you are." in (
+            await console.says("privacy")
+        )
+        await console.says("alert", "raise")
+        await console.there.settled(2)
+        said = await console.says("privacy")
+        assert "why        an alert is open: whoever comes to help has to find you" in said
+        assert has_line(said, "Not delivered yet: 1 alert.")
+        assert {"duty", "alert_open", "collected", "if_pressed", "waiting", "kept"} == set(
+            await console.json("privacy")
+        )
+
+    play(at)
+
+
+def test_the_sky_is_asked_for_until_the_daemon_is_gone(play: Callable[[Play], None]) -> None:
+    """A terminal and Ctrl-C are in test_skyview."""
+
+    async def at(console: Console) -> None:
+        def watch() -> tuple[str, int]:
+            command = [COMMAND, "--socket", str(console.there.socket), "gnss", "watch", "--json"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None
+                lines = [process.stdout.readline(), process.stdout.readline()]
+                console.there.socket.unlink()
+                process.stdout.read()
+                return lines[1], process.wait(20)
+
+        line, code = await console.there.as_client(watch)
+        assert json.loads(line)["port"] == "/dev/gnss"
+        assert code == 3
+
+    play(at)
+
+
+def test_whoever_stops_reading_ends_the_sky_without_a_complaint(play: Callable[[Play], None]) -> None:
+    async def at(console: Console) -> None:
+        def watch() -> tuple[int, str]:
+            command = [COMMAND, "--socket", str(console.there.socket), "gnss", "watch", "--json"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None
+                assert process.stderr is not None
+                process.stdout.readline()
+                process.stdout.close()
+                return process.wait(20), process.stderr.read()
+
+        assert await console.there.as_client(watch) == (1, "")
 
     play(at)
 

@@ -1,7 +1,6 @@
 """The device's promises on virtual time: what is felt, when, and what changes it."""
 
 import asyncio
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bondmate import wire
 from bondmate.cose import KeySigner, sign1
-from bondmate.device import supervise
 from bondmate.errors import LocalError, RemoteError
-from bondmate.faults import Faults
 from bondmate.records import ClockSource, DeviceId, Felt, Kind, SignedRecord, Stream, UtcTime
 from tests.desk import (
     COULD_NOT_STORE,
@@ -231,35 +228,6 @@ def test_the_receipt_of_an_alert_that_was_taken_back_is_not_felt(tmp_path: Path)
     run(story())
 
 
-def test_an_alert_takes_the_fix_it_has_and_one_newer_position_follows(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with running(tmp_path) as desk:
-            loop = asyncio.get_running_loop()
-            desk.place.fix = fix_at(loop.time() - 300, lat=1.0)
-            await desk.press()
-            told = payload(desk.record(Kind.PANIC))
-            assert told[6][:4] == (10_000_000).to_bytes(4), "an old fix is better than none"
-            desk.device.on_fix(fix_at(loop.time() - 60))
-            await asyncio.sleep(1)
-            assert desk.bearer.sent_of(Kind.POSITION) == [], "taken before the press"
-            for _ in range(5):
-                desk.device.on_fix(fix_at(loop.time()))
-                await asyncio.sleep(1)
-            assert len(desk.bearer.sent_of(Kind.POSITION)) == 1
-
-    run(story())
-
-
-def test_without_an_alert_no_position_is_recorded(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with running(tmp_path) as desk:
-            desk.device.on_fix(fix_at(asyncio.get_running_loop().time()))
-            await asyncio.sleep(5)
-            assert [record.kind for record in desk.bearer.made.values()] == [Kind.OPENING]
-
-    run(story())
-
-
 def test_an_anchor_is_recorded_once_utc_becomes_known(tmp_path: Path) -> None:
     async def story() -> None:
         async with running(tmp_path, utc_ms=None) as desk:
@@ -298,24 +266,6 @@ def test_the_receipt_of_an_older_alert_is_not_felt_as_that_of_the_newest(tmp_pat
     run(story())
 
 
-@pytest.mark.parametrize(("located", "positions"), [(False, 1), (True, 0)])
-def test_after_a_restart_a_position_still_follows_an_alert_that_has_none(
-    located: bool, positions: int, tmp_path: Path
-) -> None:
-    async def story() -> None:
-        session = recorder(EARLIER)
-        left = [session.make(Kind.PANIC, 1.0, None)] + [session.make(Kind.POSITION, 2.0, None)] * located
-        await left_in(tmp_path, *left)
-        async with running(tmp_path, earlier=tuple(left)) as desk:
-            sent = len(desk.bearer.sent_of(Kind.POSITION))
-            for _ in range(3):
-                desk.device.on_fix(fix_at(asyncio.get_running_loop().time()))
-                await asyncio.sleep(1)
-            assert len(desk.bearer.sent_of(Kind.POSITION)) - sent == positions
-
-    run(story())
-
-
 def test_a_cancellation_names_the_alert_and_both_are_kept(tmp_path: Path) -> None:
     async def story() -> None:
         async with running(tmp_path) as desk:
@@ -331,48 +281,6 @@ def test_a_cancellation_names_the_alert_and_both_are_kept(tmp_path: Path) -> Non
             assert told[2:4] == [2, alert.digest[:4]]
             assert desk.state == "cancelled"
             assert len(desk.bearer.sent_of(Kind.CANCELLATION)) == 1
-            desk.device.on_fix(fix_at(asyncio.get_running_loop().time()))
-            await asyncio.sleep(1)
-            assert desk.bearer.sent_of(Kind.POSITION) == []
-
-    run(story())
-
-
-def test_a_fault_of_the_receiver_is_reported_and_goes(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with running(tmp_path) as desk:
-            desk.place.fault = "unplugged"
-            await asyncio.sleep(2)
-            assert "gnss" in desk.faults
-            desk.place.fault = None
-            await asyncio.sleep(2)
-            assert "gnss" not in desk.faults
-
-    run(story())
-
-
-def test_a_part_that_fails_is_started_again_alone_with_growing_waits(
-    caplog: pytest.LogCaptureFixture, tmp_path: Path
-) -> None:
-    async def story() -> None:
-        loop = asyncio.get_running_loop()
-        faults, starts = Faults(), []
-
-        async def part() -> None:
-            starts.append(loop.time())
-            if len(starts) == 3:
-                assert "part" not in faults, "the fault goes with the restart"
-            raise OSError("the card is gone")
-
-        supervisor = asyncio.ensure_future(supervise("part", part, faults))
-        await asyncio.sleep(0.5)
-        assert "part" in faults
-        await asyncio.sleep(100)
-        supervisor.cancel()
-        waits = [later - earlier for earlier, later in itertools.pairwise(starts)]
-        assert waits[:4] == [1.0, 2.0, 4.0, 8.0]
-        assert max(waits) == 30.0
-        assert "the card is gone" in caplog.text
 
     run(story())
 

@@ -617,7 +617,7 @@ def test_faults_that_last_are_reported_and_an_old_report_expires_while_alerts_ne
             desk.place.fault = "the receiver is unplugged"
             await desk.press()
             await asyncio.sleep(65)
-            assert "gnss" in payload(desk.record(Kind.HEALTH))[7]
+            assert "gnss-silent" in payload(desk.record(Kind.HEALTH))[7]
             day_s = RULES[Stream.HEALTH].expires_s
             await asyncio.sleep(1.25 * day_s + 120)
             expired = {number for record in desk.records(Kind.GAP) for entry in payload(record)[7] if entry[2] == 2

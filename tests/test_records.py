@@ -1,6 +1,7 @@
 """Identities, kinds and fixes as text and JSON, as docs/protocol.md and the contracts write them."""
 
 import datetime as dt
+import math
 import re
 from pathlib import Path
 
@@ -142,6 +143,7 @@ def test_a_fix_is_the_same_object_everywhere() -> None:
         lat=38.722252,
         lon=-9.139337,
         alt_m=12.3,
+        geoid_m=53.4,
         speed_mps=0.4,
         track_deg=181.2,
         mode=3,
@@ -154,6 +156,7 @@ def test_a_fix_is_the_same_object_everywhere() -> None:
         "lat": 38.722252,
         "lon": -9.139337,
         "alt_m": 12.3,
+        "geoid_m": 53.4,
         "speed_mps": 0.4,
         "track_deg": 181.2,
         "mode": 3,
@@ -170,7 +173,7 @@ def test_what_a_fix_does_not_know_is_null_and_what_is_suspect_is_named() -> None
     fix = Fix(taken_s=1.0, lat=0.0, lon=0.0, mode=2, suspect=(Suspicion.JUMP, Suspicion.ANTENNA_OPEN))
     told = fix.to_json(1.0)
     assert {key for key, value in told.items() if value is None} == {
-        "time", "alt_m", "speed_mps", "track_deg", "hdop", "accuracy_m", "satellites",
+        "time", "alt_m", "geoid_m", "speed_mps", "track_deg", "hdop", "accuracy_m", "satellites",
     }  # fmt: skip
     assert told["suspect"] == ["jump", "antenna_open"]
 
@@ -179,6 +182,10 @@ def test_the_age_of_a_fix_is_never_negative() -> None:
     fix = Fix(taken_s=10.0, lat=0.0, lon=0.0, mode=3)
     assert fix.age_s(13.5) == 3.5
     assert fix.age_s(9.0) == 0.0
+
+
+def test_a_fix_of_unknown_age_says_so() -> None:
+    assert Fix(taken_s=-math.inf, lat=0.0, lon=0.0, mode=3).to_json(1.0)["age_s"] is None
 
 
 def test_a_record_does_not_spill_its_octets_into_logs() -> None:

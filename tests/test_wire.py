@@ -293,6 +293,55 @@ def test_a_fix_is_read_back_within_its_steps_and_never_better_than_it_was(fix: F
     assert (long.track_deg is None) == (fix.track_deg is None)
 
 
+@given(_FIXES, st.floats(0, 5e6))
+def test_the_device_reads_its_own_fixes_as_the_gateway_does(fix: Fix, age_s: float) -> None:
+    """After a restart: as old as it was told to be, and no better."""
+    now = fix.taken_s + age_s
+    for packed in (wire.pack_fix(fix, now), wire.pack_long_fix(fix, now)):
+        told, ours = elements.fix(packed), wire.unpack_fix(packed, now)
+        assert (ours.lat, ours.lon, ours.mode == 3) == (told.lat, told.lon, told.three_dimensional)
+        assert ours.accuracy_m == told.accuracy_m
+        assert tuple(reason.label for reason in ours.suspect) == told.suspect
+        assert now - ours.taken_s == (math.inf if told.age_open else pytest.approx(told.age_s, abs=1e-6))
+        assert (ours.alt_m, ours.speed_mps, ours.track_deg) == (told.alt_m, told.speed_mps, told.track_deg)
+        assert (ours.hdop, ours.satellites) == (told.hdop, told.satellites)
+
+
+def test_a_fix_of_unknown_age_stays_so() -> None:
+    unknown = wire.unpack_fix(wire.pack_fix(Fix(taken_s=-math.inf, lat=1, lon=2, mode=2), 5.0), 5.0)
+    assert unknown.taken_s == -math.inf
+    assert elements.fix(wire.pack_fix(unknown, 9.0)).age_open
+
+
+@given(st.binary(max_size=30))
+def test_octets_of_another_length_are_no_fix(octets: bytes) -> None:
+    if len(octets) in (11, 20):
+        wire.unpack_fix(octets, 0.0)
+    else:
+        with pytest.raises(ValueError, match="11 or 20 octets"):
+            wire.unpack_fix(octets, 0.0)
+
+
+@pytest.mark.parametrize("coarse", [True, False])
+def test_a_presence_says_that_it_is_coarse_on_purpose(coarse: bool) -> None:
+    assert elements.fix(wire.pack_fix(FAR_FIX, 0.0, coarse=coarse)).coarse is coarse
+
+
+def test_the_fix_of_our_own_record_is_found_in_it() -> None:
+    packed = wire.pack_long_fix(FAR_FIX, 12.3)
+    signer, aad = KeySigner(KEY), wire.record_aad(DEVICE, SESSION)
+    record = sign1(wire.encode_record(Kind.POSITION, 1, None, 0, None, packed), aad, signer)
+    assert wire.fix_of(record) == packed
+    without = sign1(wire.encode_record(Kind.POSITION, 1, None, 0, None, None), aad, signer)
+    assert wire.fix_of(without) is None
+
+
+@given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.binary(), st.lists).map(cbor2.dumps))
+def test_what_the_disk_has_changed_is_no_record(octets: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - what else there is to say of it, cbor2 says
+        wire.fix_of(octets)
+
+
 @given(
     st.builds(
         Fix,

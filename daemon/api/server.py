@@ -11,10 +11,11 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bondmate import __version__
+from bondmate import __version__, privacy
 from bondmate.core.delivery import PRIORITY, Waiting
 from bondmate.device import Device
 from bondmate.errors import LocalError
+from bondmate.ports import ReceiverState
 from bondmate.records import ALERT_KINDS, Stream, utc_text
 
 SOCKET_FILE = "api.sock"
@@ -48,6 +49,10 @@ class Api:
                 web.get("/alert", self.show),
                 web.post("/alert", self.raise_alert),
                 web.post("/alert/cancel", self.cancel),
+                web.get("/duty", self.show_duty),
+                web.post("/duty", self.set_duty),
+                web.get("/gnss", self.gnss),
+                web.get("/privacy", self.privacy),
             ]
         )
 
@@ -55,7 +60,7 @@ class Api:
         """How the device is."""
         device, parts = self._device, self._device.parts
         now = asyncio.get_running_loop().time()
-        clock, fix, faults = device.utc(now), parts.locator.fix, parts.faults
+        clock, fix, faults = device.utc(now), device.fix, parts.faults
         queue = {stream.label: count for stream, count in device.waiting().items()}
         alert = None if device.alert is None or device.alert.cancelled else device.alert.to_json()
         if any(code in faults for code in _DEGRADING):
@@ -68,7 +73,7 @@ class Api:
                 "version": __version__,
                 "uptime_s": round(now - device.started_s, 3),
                 "state": state,
-                "duty": None,
+                "duty": _on_off(device.duty.is_on),
                 "exercise": False,
                 "alert": alert,
                 "fix": None if fix is None else fix.to_json(now),
@@ -124,6 +129,49 @@ class Api:
         except LocalError as error:
             return _problem(409, str(error))
 
+    async def show_duty(self, _request: web.Request) -> web.Response:
+        """Whether the officer is on duty, and until when."""
+        return web.json_response(self._duty_json())
+
+    async def set_duty(self, request: web.Request) -> web.Response:
+        """Begin a shift, or begin it anew (`{"duty": "on"}`), or end it (`{"duty": "off"}`)."""
+        wanted = (await _json_body(request)).get("duty")
+        if wanted not in ("on", "off"):
+            return _problem(400, f'duty is "on" or "off", not {wanted!r}')
+        stored = await self._device.set_duty(wanted == "on")
+        return web.json_response(self._duty_json() | {"stored": stored})
+
+    async def gnss(self, _request: web.Request) -> web.Response:
+        """How the receiver is, and what it sees of the sky."""
+        now = asyncio.get_running_loop().time()
+        fix = self._device.fix
+        return web.json_response(
+            _receiver(self._device.parts.locator.state())
+            | {"at_s": round(now, 3), "fix": None if fix is None else fix.to_json(now)}
+        )
+
+    async def privacy(self, _request: web.Request) -> web.Response:
+        """What is being collected right now, why, how precisely and until when."""
+        device = self._device
+        situation = privacy.Situation(
+            on_duty=device.duty.is_on,
+            alert_open=device.alert_open,
+            shift_ends_ms=self._shift_ends_ms(),
+            policy=device.parts.tracking,
+            keep_delivered_s=device.parts.keep_delivered_s,
+            waiting={stream.label: count for stream, count in device.waiting().items()},
+        )
+        return web.json_response(privacy.report(situation))
+
+    def _duty_json(self) -> dict[str, Any]:
+        return {"duty": _on_off(self._device.duty.is_on), "ends_at": utc_text(self._shift_ends_ms())}
+
+    def _shift_ends_ms(self) -> int | None:
+        """UTC when the shift ends by itself, where both are known."""
+        now, ends_s = asyncio.get_running_loop().time(), self._device.duty.ends_s()
+        clock = self._device.utc(now)
+        return None if ends_s is None or clock is None else clock.unix_ms + round((ends_s - now) * 1000)
+
 
 async def serve(device: Device, runtime_dir: Path) -> None:
     """Serve the API on `runtime_dir/api.sock` until cancelled."""
@@ -153,6 +201,37 @@ async def _json_body(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(text="the body is not a JSON object")
     return body
+
+
+def _on_off(on: bool) -> str:
+    return "on" if on else "off"
+
+
+def _receiver(state: ReceiverState) -> dict[str, Any]:
+    return {
+        "awake": state.awake,
+        "port": state.port,
+        "speed_baud": state.speed_baud,
+        "receiver": state.identity,
+        "antenna": state.antenna,
+        "why_not": list(state.why_not),
+        "satellites": [
+            {
+                "system": satellite.id.system,
+                "number": satellite.id.number,
+                "signal": satellite.signal or None,
+                "elevation_deg": satellite.elevation_deg,
+                "azimuth_deg": satellite.azimuth_deg,
+                "cn0_dbhz": satellite.cn0_dbhz,
+                "used": used,
+            }
+            for satellite, used in state.satellites
+        ],
+        "sentences": dict(state.sentences),
+        "rejected": dict(state.rejected),
+        "octets": state.octets,
+        "noise_octets": state.noise_octets,
+    }
 
 
 def _waiting(waiting: Waiting) -> dict[str, Any]:

@@ -33,6 +33,9 @@ PRIORITY = {
 }
 """Lower goes first."""
 
+FOR_A_PRESS = frozenset({Stream.ALERT, Stream.POSITION})
+"""What is sent off duty too: alerts, and the positions that were recorded while one was open."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
@@ -88,6 +91,13 @@ class Delivery:
         self._turns = Counter[Channel]()
         self._youngest: Queued | None = None
         """The youngest alert that was ever tried."""
+        self._on_duty = True
+        self._press_alone = False
+        """Off duty, and no alert is open: nothing is sent but what a press needs."""
+
+    def regime(self, *, on_duty: bool, alert_open: bool) -> None:
+        """What the device is there for now."""
+        self._on_duty, self._press_alone = on_duty, not on_duty and not alert_open
 
     # --- the queue ---------------------------------------------------------------------------------
 
@@ -110,6 +120,10 @@ class Delivery:
         """Whether the record is queued, and to be sent."""
         entry = self._entries.get(digest)
         return entry is not None and not entry.parked
+
+    def has_work(self) -> bool:
+        """Whether anything is to be sent, now or later."""
+        return any(not entry.parked and not self._rests(entry) for entry in self._entries.values())
 
     def park(self, digest: bytes, why: str) -> None:
         """Keep the record in the queue, and never send it again; `why` is for people.
@@ -153,7 +167,8 @@ class Delivery:
         found: list[Surplus] = []
         for entries in streams.values():
             entries.sort(key=lambda entry: (entry.born_s, entry.record.id.sequence))
-            found += surplus([(entry.record, entry.born_s) for entry in entries], lifetime_s)
+            waiting = [(entry.record, entry.born_s) for entry in entries]
+            found += surplus(waiting, lifetime_s, on_duty=self._on_duty)
         flying = {flight.order.record.digest for flight in self._flights.values()}
         return in_one_gap(each for each in found if each.record.digest not in flying)
 
@@ -170,9 +185,11 @@ class Delivery:
                 in_flight=bool(entry.carriers),
                 stored=entry.stored,
                 attempts=entry.attempts,
-                next_try_s=None if entry.due_s == math.inf else max(0.0, entry.due_s - now),
+                next_try_s=None if entry.due_s == math.inf or self._rests(entry) else max(0.0, entry.due_s - now),
                 bearer=entry.bearer,
-                why=entry.why,
+                why="waits for the next shift: off duty only what a press needs is sent"
+                if self._rests(entry)
+                else entry.why,
             )
             for entry in sorted(self._entries.values(), key=lambda entry: (_priority(entry), entry.born_s))
         ]
@@ -215,7 +232,7 @@ class Delivery:
         for order in [flight.order for flight in self._flights.values()]:
             if now >= order.deadline_s + self._policy.hung_s:
                 self._land(order.number, f"{order.bearer} did not report in time", now)
-        due = [entry for entry in reversed(self._entries.values()) if entry.due_s <= now]
+        due = [entry for entry in reversed(self._entries.values()) if entry.due_s <= now and not self._rests(entry)]
         due.sort(key=lambda entry: (_priority(entry), -entry.born_s))
         fresh = [entry for entry in due if entry.fresh]
         orders = [self._start(entry, ways, now) for entry in fresh if (ways := self._ways(entry, now))]
@@ -230,7 +247,7 @@ class Delivery:
         )
         free_s = {channel: self._free_s(channel) for channel in Channel}
         for entry in self._entries.values():
-            if entry.due_s < next_s:
+            if entry.due_s < next_s and not self._rests(entry):
                 if entry.carriers or entry.fresh:
                     way_s = min((self._way_s(entry, bearer) for bearer in self._bearers), default=math.inf)
                 else:
@@ -288,8 +305,14 @@ class Delivery:
         entry.racing, entry.due_s = True, now + self._policy.race_after_s if can_race else math.inf
         return order
 
+    def _rests(self, entry: Queued) -> bool:
+        """Whether it waits for a shift, or an alert."""
+        return self._press_alone and not entry.parked and entry.record.id.stream not in FOR_A_PRESS
+
     def _is_crowded(self, channel: Channel) -> bool:
-        waiting = sum(entry.channel is channel and not entry.parked for entry in self._entries.values())
+        waiting = sum(
+            entry.channel is channel and not entry.parked and not self._rests(entry) for entry in self._entries.values()
+        )
         return waiting > CAPACITY[channel]
 
     def _write_off(self, bearer: str, channels: set[Channel], now: float) -> None:

@@ -11,17 +11,19 @@ from itertools import accumulate
 PAUSE_S = 0.4
 """Between two patterns, so that they are felt as two."""
 MAX_WAITING = 8
-"""More than this is noise: a receipt gives way, and without one the oldest."""
+"""More than this is noise: what can wait gives way, a receipt too, and without such the oldest."""
 
 
 class Pattern(Enum):
     """The vibrations, as (on, off, on, …) in seconds; told apart by number and length of pulses.
 
     NO_WAY_OUT: the alert could not be stored (it is sent all the same), or the gateway refused it: do not rely on it.
+    ATTENTION: look at the device when there is time: the shift ends soon.
     """
 
     STORED = (0.4,)
     DELIVERED = (0.12, 0.12, 0.12)
+    ATTENTION = (0.8, 0.2, 0.8)
     NO_WAY_OUT = (0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08)
 
 
@@ -51,19 +53,20 @@ class FeedbackPlayer:
         self._felt: list[Felt] = []
 
     def play(self, pattern: Pattern, about: bytes) -> None:
-        """Play a pattern when `level` is asked next, or behind the one that plays; presses are felt before receipts.
+        """Play a pattern when `level` is asked next, or behind the one that plays.
 
-        `about` is the digest of the record that it tells of.
+        Presses are felt before receipts, and those before all else. `about` is the digest of the record that it tells
+        of; empty where it tells of none.
         """
         self._waiting.append(Felt(pattern, about))
         # a stable sort: of two presses the later one has the last word
-        self._waiting.sort(key=lambda waiting: waiting.pattern is Pattern.DELIVERED)
+        self._waiting.sort(key=_patience)
         if len(self._waiting) > MAX_WAITING:
-            self._waiting.pop(-1 if self._waiting[-1].pattern is Pattern.DELIVERED else 0)
+            self._waiting.pop(-1 if _patience(self._waiting[-1]) else 0)
 
     def drop_all_but(self, about: bytes) -> None:
         """A new alert was raised: what still waits to be felt about others would be taken for its own."""
-        self._waiting = [waiting for waiting in self._waiting if waiting.about == about]
+        self._waiting = [waiting for waiting in self._waiting if waiting.about in (about, b"")]
 
     def take_felt(self) -> list[Felt]:
         """What was felt to its end since the last call, in that order."""
@@ -91,3 +94,8 @@ class FeedbackPlayer:
             what = self._waiting.pop(0)
             _, *edges_s = accumulate(what.pattern.value, initial=now)
             self._playing = _Playing(what, tuple(edges_s), edges_s[-1] + PAUSE_S)
+
+
+def _patience(waiting: Felt) -> int:
+    """How well it can wait."""
+    return {Pattern.DELIVERED: 1, Pattern.ATTENTION: 2}.get(waiting.pattern, 0)

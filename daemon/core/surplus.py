@@ -23,11 +23,13 @@ class Rule:
     """So old, in seconds of the device's lifetime, a record is of no use; it goes when one is OVERDUE times as old."""
     track: bool = False
     """Thin what is older, as a track. Without this the oldest go."""
+    of_a_shift: bool = False
+    """Off duty all of it goes."""
 
 
 RULES: Mapping[Stream, Rule] = {
     Stream.POSITION: Rule(bound=512, keep=448, track=True),
-    Stream.PRESENCE: Rule(bound=128, keep=64, expires_s=12 * 3600.0),
+    Stream.PRESENCE: Rule(bound=128, keep=64, expires_s=12 * 3600.0, of_a_shift=True),
     Stream.HEALTH: Rule(bound=32, keep=16, expires_s=24 * 3600.0),
 }
 """Health: each record replaces those before it, but what failed last and when helps whoever repairs it. Presence: where
@@ -45,14 +47,17 @@ GAP_GROUPS = 16
 """What one gap record can name: records, and groups of them with one stream, session and reason (docs/protocol.md)."""
 
 
-def surplus(entries: Sequence[tuple[SignedRecord, float]], lifetime_s: float) -> list[Surplus]:
+def surplus(entries: Sequence[tuple[SignedRecord, float]], lifetime_s: float, *, on_duty: bool = True) -> list[Surplus]:
     """What may go of the waiting records of one stream, now that the device is `lifetime_s` old.
 
     `entries` are the records in the order in which they were made, each with the lifetime at that time in seconds.
+    Where an officer was helps nobody when the shift is over.
     """
     rule = RULES.get(entries[0][0].id.stream) if entries else None
     if rule is None:
         return []
+    if rule.of_a_shift and not on_duty:
+        return [Surplus(record, Reason.EXPIRED) for record, _ in entries]
     gone: list[Surplus] = []
     if lifetime_s - entries[0][1] >= OVERDUE * rule.expires_s:
         gone += [Surplus(record, Reason.EXPIRED) for record, born_s in entries if lifetime_s - born_s >= rule.expires_s]

@@ -1,237 +1,247 @@
-"""The GNSS receiver: NMEA 0183 on a serial line to the latest fix.
+"""The GNSS receiver: a serial line, the cores that make fixes of it, and the receiver's sleep.
 
-Reads sentences with pynmea2; which sentences make a fix is core.epoch's business.
+Moves octets and time between them. What sentences mean is core.navigation's business, at which speed they come is
+core.reception's, and what a maker's receiver is told is core.receivers'.
 """
 
 import asyncio
+import datetime as dt
 import logging
-import math
-import re
-from collections import Counter
-from collections.abc import Callable
-from datetime import date, time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from time import monotonic
-from typing import Any
 
-import pynmea2
-
-from bondmate.core.epoch import QUIET_S, EpochAssembler, Sentence
-from bondmate.core.lines import SentenceSplitter
+from bondmate.core.epoch import Epoch
+from bondmate.core.navigation import Navigation
+from bondmate.core.receivers import Receiver, Wanted
+from bondmate.core.reception import LISTEN_S, SPEEDS_BAUD, Heard, Reception
+from bondmate.core.talk import Outcome, Script, Talk
+from bondmate.core.ubx import FrameSplitter
 from bondmate.drivers.serial_link import SerialLink
+from bondmate.ports import PartFault, ReceiverState
 from bondmate.records import Fix
 
 log = logging.getLogger(__name__)
 
-SILENT_S = 5.0
-"""A receiver that sends nothing for this long is reported: the slowest sends once a second."""
-_KNOTS_MPS = 1852 / 3600
-_KMH_MPS = 1 / 3.6
-_COORDINATE = re.compile(r"([0-9]{0,3})([0-9]{2}(?:\.[0-9]*)?)")
-"""NMEA's ddmm.mmmm and dddmm.mmmm; some receivers leave leading zeros out."""
-# What lies outside is a fault of the receiver or of the line, whatever the checksum says. Wide: unusual is not wrong
-_ALTITUDE_M = (-100_000.0, 100_000.0)
-_DOP = (0.0, 1_000.0)
-_SPEED = (0.0, 10_000.0)
-_TRACK_DEG = (0.0, 360.0)
-_DEVIATION_M = (0.0, 10_000_000.0)
+RETIRE_S = 2 * LISTEN_S * len(SPEEDS_BAUD)
+"""A receiver that cannot be talked to within this is left as it is when it is not needed: two rounds of all speeds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GnssSettings:
+    """How the receiver is used. `speed_baud` None: find it; `receiver` None: any, that is never spoken to."""
+
+    port: str
+    speed_baud: int | None
+    receiver: Receiver | None
+    wanted: Wanted
+    not_before: dt.date | None
 
 
 class GnssReceiver:
-    """Implements ports.Locator."""
+    """Implements ports.Locator. Asleep until it is told to wake."""
 
-    def __init__(self, port: str, speed_baud: int) -> None:
-        self._link = SerialLink(port, speed_baud, self._received)
-        self._port = port
+    def __init__(self, settings: GnssSettings) -> None:
+        self._settings = settings
+        self._reception = Reception(settings.speed_baud)
+        self._navigation = Navigation(settings.not_before)
+        self._link = SerialLink(settings.port, self._reception.speed_baud, self._received, self._opened)
         self._on_fix: Callable[[Fix], None] = lambda _: None
-        self._splitter = SentenceSplitter()
-        self._assembler = EpochAssembler()
         self._timer: asyncio.TimerHandle | None = None
-        self._received_s = 0.0
-        """When octets came last, of whatever they were a part."""
-        self._heard_s: float | None = None
-        """When a sentence came last; before the first, when the receiver was to be served."""
-        self.fix: Fix | None = None
-        self.rejected: Counter[str] = Counter()
-        """Sentences that were not used, by reason."""
+        self._changes: set[asyncio.Task[None]] = set()
+        """Changes of speed that are under way."""
+        self._frames = FrameSplitter()
+        self._talk: Talk | None = None
+        """The conversation with the receiver, from its first sentence on; None while the line is not open."""
+        self._outcome = Outcome()
+        """What came of the last set-up."""
+        self._wanted = asyncio.Event()
+        self._unwanted = asyncio.Event()
+        self._unwanted.set()
+        self._retired = asyncio.Event()
+        """The receiver was put to sleep, as far as that can be known."""
+        self._why_not: tuple[str, ...] = ()
+        """Why the last epoch had no fix."""
 
     async def run(self, on_fix: Callable[[Fix], None]) -> None:
         """Serve the receiver until cancelled; `on_fix` is called for each new fix, in the event loop."""
         self._on_fix = on_fix
-        self._heard_s = monotonic()
-        try:
-            await self._link.run()
-        finally:
-            self._cancel_timer()
+        if self._settings.receiver is not None and not self._wanted.is_set():
+            await self._serve(self._until_retired)  # it may be running since the board has power
+        while True:
+            await self._wanted.wait()
+            await self._serve(self._until_unwanted)
 
-    @property
-    def fault(self) -> str | None:
+    # --- ports.Locator ----------------------------------------------------------------------------
+
+    def wake(self, on: bool) -> None:
         """See ports.Locator."""
+        if on == self._wanted.is_set():
+            return
+        if on:
+            self._unwanted.clear()
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+            self._unwanted.set()
+            self._navigation = Navigation(self._settings.not_before)  # nothing of where it was stays in memory
+            self._why_not = ()
+
+    def faults(self) -> tuple[PartFault, ...]:
+        """See ports.Locator."""
+        if not self._wanted.is_set():
+            return ()
+        found = []
+        port = self._settings.port
         if self._link.fault is not None:
-            return self._link.fault
-        # a line that is open again is given its time: that it was silent while it was gone is no news
-        heard = [at for at in (self._heard_s, self._link.opened_s) if at is not None]
-        if heard and monotonic() - max(heard) > SILENT_S:
-            return f"no NMEA sentence from {self._port} for more than {SILENT_S:.0f} s"
-        return None
+            found.append(PartFault("gnss-gone", self._link.fault, "check the receiver's cable, and gnss.port"))
+        elif (silence := self._reception.fault(monotonic())) is not None:
+            code, text = silence
+            found.append(PartFault(code, f"{port}: {text}", _NEXT[code]))
+        if self._outcome.problems:
+            text = f"the receiver on {port} did not take its settings: {'; '.join(self._outcome.problems)}"
+            found.append(PartFault("gnss-settings", text, "compare gnss.receiver and what follows it with its manual"))
+        if self._navigation.antenna in ("open", "short"):
+            text = f"the receiver on {port} reports its antenna as {self._navigation.antenna}"
+            found.append(PartFault("gnss-antenna", text, "check the antenna and its cable"))
+        return tuple(found)
 
-    def _received(self, data: bytes) -> None:
-        self._received_s = now = monotonic()
-        for text in self._splitter.feed(data):
-            sentence = parse(text, self.rejected)
-            if sentence is not None:
-                self._heard_s = now
-                self._take(self._assembler.feed(sentence, now))
-        self._schedule()
+    def state(self) -> ReceiverState:
+        """See ports.Locator."""
+        awake = self._wanted.is_set()
+        return ReceiverState(
+            awake=awake,
+            port=self._settings.port,
+            speed_baud=self._reception.speed_baud if self._reception.speaks else None,
+            identity=self._outcome.identity,
+            antenna=self._navigation.antenna,
+            why_not=self._why_not,
+            satellites=self._navigation.sky.satellites(monotonic()) if awake else (),
+            sentences=self._reception.counts,
+            rejected=self._reception.rejected,
+            octets=self._reception.octets,
+            noise_octets=self._reception.noise,
+        )
 
-    def _schedule(self) -> None:
-        self._cancel_timer()
-        if self._assembler.next_due() is not None:
-            # quiet means no octets: at 4800 baud one sentence takes longer than QUIET_S to arrive
-            due = self._received_s + QUIET_S
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - monotonic()), self._quiet)
+    # --- serving the line --------------------------------------------------------------------------
 
-    def _cancel_timer(self) -> None:
+    async def _serve(self, until: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Keep the line open until that; raises what the line raises."""
+        serving = asyncio.ensure_future(self._link.run())
+        ending = asyncio.ensure_future(until())
+        try:
+            await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (serving, ending):
+                task.cancel()
+            results = await asyncio.gather(serving, ending, return_exceptions=True)
+            self._closed()
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def _until_unwanted(self) -> None:
+        await self._unwanted.wait()
+        if self._settings.receiver is not None and self._reception.speaks:
+            await self._until_retired()
+
+    async def _until_retired(self) -> None:
+        """Until the receiver was told to sleep, or cannot be told, or is wanted again."""
+        self._retired.clear()
+        self._talk = None
+        self._step()
+        waiting = {asyncio.ensure_future(event.wait()) for event in (self._retired, self._wanted)}
+        try:
+            await asyncio.wait(waiting, timeout=RETIRE_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    def _opened(self) -> None:
+        self._reception.opened(monotonic())
+        self._rouse()
+
+    def _rouse(self) -> None:
+        """At a speed that is new on this line: what the receiver sleeps through is not understood, and wakes it."""
+        self._talk, self._frames = None, FrameSplitter()
+        if self._settings.receiver is not None:
+            self._link.write(self._settings.receiver.wake)
+        self._step()
+
+    def _closed(self) -> None:
+        self._reception.closed()
+        self._talk = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _quiet(self) -> None:
-        self._timer = None
-        self._take(self._assembler.poll(monotonic()))
-        self._schedule()
+    def _received(self, data: bytes) -> None:
+        now = monotonic()
+        heard = self._reception.feed(data, now)
+        if self._wanted.is_set():
+            self._navigation.heard(now)
+            for one in heard:
+                self._take(self._navigation.feed(one.sentence, now))
+        self._converse(data, heard, now)
+        self._step()
 
-    def _take(self, fix: Fix | None) -> None:
-        if fix is not None:
-            self.fix = fix
-            self._on_fix(fix)
+    def _converse(self, data: bytes, heard: list[Heard], now: float) -> None:
+        """Let the conversation hear what is its own."""
+        receiver = self._settings.receiver
+        if receiver is None or self._talk is None or self._talk.is_over:
+            return
+        for message in self._frames.feed(data) if receiver.speaks_ubx else [one.line for one in heard]:
+            self._talk.heard(message, now)
 
+    def _step(self) -> None:
+        """Let every core act that is due, and come again when the next one is."""
+        now = monotonic()
+        self._take(self._navigation.poll(now))
+        if self._reception.poll(now):
+            log.info("%s: trying %d baud", self._settings.port, self._reception.speed_baud)
+            task = asyncio.get_running_loop().create_task(self._change_speed())
+            self._changes.add(task)
+            task.add_done_callback(self._changes.discard)
+        if self._talk is None and self._reception.speaks and self._settings.receiver is not None:
+            self._talk = Talk(self._script(self._settings.receiver), now)
+        if self._talk is not None:
+            self._talk.poll(now)
+            self._link.write(self._talk.take())
+            if self._talk.is_over and not self._wanted.is_set():
+                self._retired.set()
+        self._schedule(now)
 
-def parse(text: str, rejected: Counter[str]) -> Sentence | None:
-    """What a sentence says, or None (counted by reason) when its checksum, form or ranges are wrong."""
-    try:
-        message = pynmea2.parse(text, check=True)
-        if not isinstance(message, pynmea2.TalkerSentence):
-            rejected["proprietary"] += 1
-            return None
-        return _sentence(message)
-    except pynmea2.ChecksumError:
-        rejected["checksum"] += 1
-    # a crafted sentence makes pynmea2 raise nearly anything, and the next one must still be read
-    except Exception as problem:  # noqa: BLE001
-        rejected[type(problem).__name__] += 1
-    return None
+    async def _change_speed(self) -> None:
+        await self._link.change_speed(self._reception.speed_baud)
+        self._rouse()
 
+    def _script(self, receiver: Receiver) -> Script:
+        if not self._wanted.is_set():
+            return receiver.sleep(Outcome())
+        self._outcome = Outcome()
+        return receiver.set_up(self._settings.wanted, self._outcome)
 
-def _sentence(message: Any) -> Sentence | None:
-    kind = message.sentence_type
-    match kind:
-        case "GGA":
-            return Sentence(
-                type=kind,
-                time_ms=_time_ms(message.timestamp),
-                valid=str(message.gps_qual) not in ("0", "None", ""),
-                lat=_degrees(message.lat, message.lat_dir, "NS"),
-                lon=_degrees(message.lon, message.lon_dir, "EW"),
-                alt_m=_number(message.altitude, *_ALTITUDE_M),
-                hdop=_number(message.horizontal_dil, *_DOP),
-                satellites=_count(message.num_sats),
-            )
-        case "RMC":
-            return Sentence(
-                type=kind,
-                time_ms=_time_ms(message.timestamp),
-                date=_date(message.datestamp),
-                valid=message.status == "A" and getattr(message, "mode_indicator", "A") != "N",
-                lat=_degrees(message.lat, message.lat_dir, "NS"),
-                lon=_degrees(message.lon, message.lon_dir, "EW"),
-                speed_mps=_number(message.spd_over_grnd, *_SPEED, factor=_KNOTS_MPS),
-                track_deg=_number(message.true_course, *_TRACK_DEG),
-            )
-        case "GLL":
-            return Sentence(
-                type=kind,
-                time_ms=_time_ms(message.timestamp),
-                valid=message.status == "A",
-                lat=_degrees(message.lat, message.lat_dir, "NS"),
-                lon=_degrees(message.lon, message.lon_dir, "EW"),
-            )
-        case "GNS":
-            return Sentence(
-                type=kind,
-                time_ms=_time_ms(message.timestamp),
-                valid=bool(message.mode_indicator.strip("N")),
-                lat=_degrees(message.lat, message.lat_dir, "NS"),
-                lon=_degrees(message.lon, message.lon_dir, "EW"),
-                alt_m=_number(message.altitude, *_ALTITUDE_M),
-                hdop=_number(message.hdop, *_DOP),
-                satellites=_count(message.num_sats),
-            )
-        case "GSA":
-            mode = _count(message.mode_fix_type)
-            return Sentence(type=kind, valid=mode in (2, 3), mode=mode, hdop=_number(message.hdop, *_DOP))
-        case "VTG":
-            return Sentence(
-                type=kind,
-                speed_mps=_number(message.spd_over_grnd_kmph, *_SPEED, factor=_KMH_MPS),
-                track_deg=_number(message.true_track, *_TRACK_DEG),
-            )
-        case "GST":
-            lat_m = _number(message.std_dev_latitude, *_DEVIATION_M)
-            lon_m = _number(message.std_dev_longitude, *_DEVIATION_M)
-            accuracy_m = None if lat_m is None or lon_m is None else math.hypot(lat_m, lon_m)
-            return Sentence(type=kind, time_ms=_time_ms(message.timestamp), accuracy_m=accuracy_m)
-        case "ZDA":
-            known = message.year is not None
-            return Sentence(
-                type=kind, time_ms=_time_ms(message.timestamp), date=_date(message.datestamp) if known else None
-            )
-        case _:
-            return Sentence(type=kind)
+    def _schedule(self, now: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        talk_due = None if self._talk is None else self._talk.next_due()
+        dues = (self._navigation.next_due(), self._reception.next_due(), talk_due)
+        due = min((each for each in dues if each is not None), default=None)
+        if due is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._step)
+
+    def _take(self, epoch: Epoch | None) -> None:
+        if epoch is None:
+            return
+        self._why_not = epoch.why_not
+        if epoch.fix is not None and self._wanted.is_set():
+            self._on_fix(epoch.fix)
 
 
-def _time_ms(value: time | str | None) -> int | None:
-    if value is None:
-        return None
-    if not isinstance(value, time):
-        raise ValueError("a time that is none")  # noqa: TRY004 - pynmea2 hands on the text that it cannot read
-    return ((value.hour * 60 + value.minute) * 60 + value.second) * 1000 + value.microsecond // 1000
-
-
-def _date(value: date | str | None) -> date | None:
-    if value is None:
-        return None
-    if not isinstance(value, date) or not 1980 <= value.year < 2100:
-        raise ValueError("a date that is none, or out of range")
-    return value
-
-
-def _degrees(text: str | None, hemisphere: str | None, allowed: str) -> float | None:
-    """ddmm.mmmm and a hemisphere to signed degrees; None when empty, ValueError when out of range or half there."""
-    if not text and not hemisphere:
-        return None
-    match = _COORDINATE.fullmatch(text or "")
-    if match is None or hemisphere not in tuple(allowed):
-        raise ValueError("a coordinate of another form, or without its hemisphere")
-    minutes = float(match[2])
-    value = int(match[1] or "0") + minutes / 60
-    if minutes >= 60 or value > (90 if allowed == "NS" else 180):
-        raise ValueError("a coordinate out of range")
-    return -value if hemisphere in "SW" else value
-
-
-def _number(value: Any, least: float, most: float, *, factor: float = 1.0) -> float | None:
-    if value is None or value == "":
-        return None
-    number = float(value)
-    if not least <= number <= most:  # which no NaN is
-        raise ValueError("a number out of range")
-    return number * factor
-
-
-def _count(value: Any) -> int | None:
-    if value is None or value == "":
-        return None
-    number = int(value)
-    if not 0 <= number <= 255:
-        raise ValueError("a count out of range")
-    return number
+_NEXT = {
+    "gnss-silent": "check the receiver's power and its cable; whether its transmit line is connected",
+    "gnss-foreign": "check gnss.port; a receiver that speaks binary has to be set to NMEA",
+    "gnss-garbage": "check gnss.speed_baud, and the cable",
+}
+"""What to do about what reception finds."""

@@ -14,7 +14,8 @@ class PinIndicator:
             self._motor = DigitalOutputDevice(vibration_pin, pin_factory=factory)
         with claiming("the LED", led_pin):
             self._led = DigitalOutputDevice(led_pin, pin_factory=factory)
-        self._covert = covert
+        self.covert = covert
+        """See ports.Indicator."""
 
     def vibrate(self, on: bool) -> None:
         """See ports.Indicator."""
@@ -22,7 +23,7 @@ class PinIndicator:
 
     def light(self, on: bool) -> None:
         """See ports.Indicator."""
-        self._led.value = on and not self._covert
+        self._led.value = on and not self.covert
 
     def close(self) -> None:
         """Both off, and let go of the pins."""

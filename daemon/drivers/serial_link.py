@@ -1,6 +1,6 @@
-"""A serial line that comes and goes: opened with pyserial, read by the event loop, reopened after a loss.
+"""A serial line that comes and goes: opened with pyserial, read and written by the event loop, reopened after a loss.
 
-Moves bytes; what they mean is the driver's business.
+Moves octets; what they mean is the driver's business.
 """
 
 import asyncio
@@ -16,23 +16,42 @@ import serial
 log = logging.getLogger(__name__)
 
 CHUNK_OCTETS = 4096
+REST_S = 0.1
+"""After each read the line rests for so long: a line of 115,200 baud would wake the process 700 times a second, each
+time for a few octets. Even at 921,600 baud no more comes meanwhile than the kernel keeps for a reader."""
 BACKOFF_S = 0.2
 """The first wait before a line is opened again: a receiver that was re-plugged is back within a second."""
 BACKOFF_CAP_S = 5.0
+UNSENT_OCTETS = 4096
+"""More than a line that takes nothing may owe: what is written then is dropped, and its sender will ask again."""
 
 
 class SerialLink:
-    """Keeps a line open and calls `received` with its bytes, in the event loop."""
+    """Keeps a line open and calls `received` with its octets, in the event loop."""
 
-    def __init__(self, port: str, speed_baud: int, received: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        port: str,
+        speed_baud: int,
+        received: Callable[[bytes], None],
+        opened: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`opened` is called after each opening, before anything is received."""
         self._port = port
         self._speed_baud = speed_baud
         self._received = received
+        self._opened = opened
         self._wait_s = BACKOFF_S
+        self._line: serial.Serial | None = None
+        """The line while it is open."""
+        self._unsent = b""
+        self._resting: asyncio.TimerHandle | None = None
         self.fault: str | None = None
         """Why nothing can be read now, in words; None while the line is open, and before the first attempt ended."""
         self.opened_s: float | None = None
         """Monotonic time when the line was opened last."""
+        self.reads = 0
+        """How often it was read, with or without octets."""
 
     async def run(self) -> None:
         """Serve the line until cancelled."""
@@ -43,50 +62,87 @@ class SerialLink:
             except (serial.SerialException, OSError, ValueError, termios.error) as problem:
                 self._report(f"{self._port} cannot be opened: {problem}")
             else:
-                self.fault, self.opened_s = None, monotonic()
-                log.info("%s open at %d baud", self._port, self._speed_baud)
+                self._line, self.fault, self.opened_s = line, None, monotonic()
+                log.info("%s open at %d baud", self._port, line.baudrate)
                 try:
-                    self._report(await self._read_until_gone(line.fileno()))
+                    self._report(await self._serve_until_gone(line.fileno()))
                 finally:
+                    self._line, self._unsent = None, b""
                     # closed before it is opened again, else it comes back under another name
                     with contextlib.suppress(OSError):
                         line.close()
             await asyncio.sleep(self._wait_s)
             self._wait_s = min(self._wait_s * 2, BACKOFF_CAP_S)
 
+    async def change_speed(self, speed_baud: int) -> None:
+        """Go on at another speed, from now and at each opening."""
+        self._speed_baud = speed_baud
+        if (line := self._line) is not None:
+            # in a thread: the driver of a USB port asks the device, which may be hung
+            with contextlib.suppress(serial.SerialException, OSError, ValueError, termios.error):
+                await asyncio.to_thread(setattr, line, "baudrate", speed_baud)
+
+    def write(self, data: bytes) -> None:
+        """Send octets; what the line does not take now follows as it does. Nothing is sent while it is not open."""
+        if self._line is None or len(self._unsent) > UNSENT_OCTETS:
+            return
+        self._unsent += data
+        self._writable(self._line.fileno())
+
     def _open(self) -> serial.Serial:
         # opening can block in the kernel for as long as the device likes, so this runs in a thread
         # inter_byte_timeout=0 makes VMIN 1: with pyserial's 0, a line that is idle reads like one that is gone
         return serial.Serial(self._port, self._speed_baud, timeout=0, inter_byte_timeout=0, exclusive=True)
 
-    async def _read_until_gone(self, descriptor: int) -> str:
+    async def _serve_until_gone(self, descriptor: int) -> str:
         loop = asyncio.get_running_loop()
         gone: asyncio.Future[str] = loop.create_future()
-
-        def readable() -> None:
-            try:
-                data = os.read(descriptor, CHUNK_OCTETS)
-            except BlockingIOError:
-                return
-            except OSError as problem:
-                data, why = b"", f"{self._port} is gone: {problem.strerror}"
-            else:
-                why = f"{self._port} is gone: end of file"
-            if data:
-                # not already when it opens: a broken line may open and go five times a second, for ever
-                self._wait_s = BACKOFF_S
-                self._received(data)
-            else:
-                # at once: a line that is gone stays readable, and would keep the loop busy
-                loop.remove_reader(descriptor)
-                if not gone.done():
-                    gone.set_result(why)
-
-        loop.add_reader(descriptor, readable)
+        self._opened()
+        loop.add_reader(descriptor, self._readable, descriptor, gone)
         try:
             return await gone
         finally:
+            if self._resting is not None:
+                self._resting.cancel()
             loop.remove_reader(descriptor)
+            loop.remove_writer(descriptor)
+
+    def _readable(self, descriptor: int, gone: asyncio.Future[str]) -> None:
+        loop = asyncio.get_running_loop()
+        self.reads += 1
+        try:
+            data = os.read(descriptor, CHUNK_OCTETS)
+        except BlockingIOError:
+            return
+        except OSError as problem:
+            data, why = b"", f"{self._port} is gone: {problem.strerror}"
+        else:
+            why = f"{self._port} is gone: end of file"
+        # at once, also when it is gone: a line that is gone stays readable, and would keep the loop busy
+        loop.remove_reader(descriptor)
+        if data:
+            # not already when it opens: a broken line may open and go five times a second, for ever
+            self._wait_s = BACKOFF_S
+            self._resting = loop.call_later(REST_S, loop.add_reader, descriptor, self._readable, descriptor, gone)
+            self._received(data)
+        elif not gone.done():
+            gone.set_result(why)
+
+    def _writable(self, descriptor: int) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            sent = os.write(descriptor, self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError as problem:
+            # the reader notices by itself that the line is gone
+            log.debug("%s takes nothing: %s", self._port, problem)
+            sent = len(self._unsent)
+        self._unsent = self._unsent[sent:]
+        if self._unsent:
+            loop.add_writer(descriptor, self._writable, descriptor)
+        else:
+            loop.remove_writer(descriptor)
 
     def _report(self, fault: str) -> None:
         if fault != self.fault:

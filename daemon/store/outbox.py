@@ -15,6 +15,7 @@ import apsw
 from bondmate.errors import StoreError, StoreTrouble
 from bondmate.records import (
     DeviceId,
+    Duty,
     EarlierAlert,
     Felt,
     History,
@@ -138,6 +139,11 @@ class SqliteOutbox:
                 " WHERE receipt IS NOT NULL AND delivered_lifetime_s > ? AND delivered_lifetime_s <= ?",
                 (by_s, since_s, until_s),
             )
+            connection.execute(
+                "UPDATE duty SET began_lifetime_s = began_lifetime_s + ?"
+                " WHERE session = ? AND began_lifetime_s > ? AND began_lifetime_s <= ?",
+                (by_s, session.octets, since_s, until_s),
+            )
 
         await self._write(run)
 
@@ -205,11 +211,20 @@ class SqliteOutbox:
             found = connection.execute(f"SELECT {rows.COLUMNS} FROM record WHERE position = ?", (place,)).fetchall()  # noqa: S608 - a constant
             for alert in rows.readable(self._device, found, self._changed):
                 cancelled = bool(connection.execute(queries.CANCELLED, (place,)).get)
-                located = connection.execute(queries.NEWEST_POSITION, (place,)).get is not None
-                return EarlierAlert(alert, cancelled, located)
+                last = connection.execute(queries.NEWEST_POSITION, (place,)).get
+                where = connection.execute(f"SELECT {rows.COLUMNS} FROM record WHERE position = ?", (last,)).fetchall()  # noqa: S608 - a constant
+                return EarlierAlert(alert, cancelled, next(rows.readable(self._device, where, self._changed), None))
             return None
 
         return await self._read(run)
+
+    async def duty(self) -> Duty | None:
+        """See ports.Outbox. One that cannot be read counts as none: then the device is off duty."""
+        return await self._read(rows.duty)
+
+    async def keep_duty(self, duty: Duty | None) -> None:
+        """See ports.Outbox."""
+        await self._write(lambda connection: rows.keep_duty(connection, duty))
 
     async def upkeep(self, moment: Moment, keep_delivered_s: float) -> None:
         """See ports.Outbox. In many small steps: what else is to be done goes between them.
@@ -217,18 +232,27 @@ class SqliteOutbox:
         Also what an erased record held is overwritten in the file, and the log that held it cut to nothing. Raises
         StoreError also when all else is done, but the disk has no room for the reserve (FULL).
         """
+        older_s = moment.lifetime_s - keep_delivered_s
 
         def erase(connection: apsw.Connection) -> int:
             alert = connection.execute(queries.NEWEST_ALERT).get or queries.LAST_PLACE
             position = connection.execute(queries.NEWEST_POSITION, (alert,)).get
-            older_s = moment.lifetime_s - keep_delivered_s
-            connection.execute(f"DELETE FROM record WHERE position IN ({queries.ERASABLE})", (older_s, alert, position))  # noqa: S608 - a constant
-            return connection.changes()
+            steps: list[tuple[str, tuple[Any, ...]]] = [(queries.ERASABLE, (older_s, alert, position))]
+            if connection.execute(queries.CANCELLED, (alert,)).get:
+                position = None
+                if not connection.execute(queries.NEEDED_YET, (alert, older_s)).get:
+                    steps.insert(0, ("?", (alert,)))
+            steps.insert(0, (queries.ERASABLE_POSITIONS, (position,)))
+            for erasable, bindings in steps:
+                connection.execute(f"DELETE FROM record WHERE position IN ({erasable})", bindings)  # noqa: S608 - constants
+                if connection.changes() > 0:
+                    return connection.changes()
+            return 0
 
         def empty_the_log(connection: apsw.Connection) -> None:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
-        while await self._write(erase, moment) == queries.ERASED_AT_ONCE:
+        while await self._write(erase, moment):
             pass
         await self._read(empty_the_log)
         await self._run(self._reserve.fill)

@@ -15,7 +15,7 @@ NEWEST_ALERT = (
 
 NEWEST_POSITION = (
     f"SELECT position FROM record INDEXED BY record_stream WHERE stream = {int(Stream.POSITION)}"  # noqa: S608 - a constant
-    " AND position > ? ORDER BY position DESC LIMIT 1"
+    f" AND kind = {int(Kind.POSITION)} AND position > ? ORDER BY position DESC LIMIT 1"
 )
 """Behind a place."""
 
@@ -35,4 +35,17 @@ ERASABLE = (
     "SELECT position FROM record INDEXED BY record_delivered WHERE receipt IS NOT NULL AND delivered_lifetime_s < ?1"  # noqa: S608 - constants
     f" AND NOT (stream = {int(Stream.ALERT)} AND position >= ?2) AND position IS NOT ?3 LIMIT {ERASED_AT_ONCE}"
 )
-"""The newest alert, at ?2, stays with what is behind it in its stream; so does the newest position behind it, at ?3."""
+"""The newest alert, at ?2, stays with what is behind it in its stream; so does the last position behind it, at ?3."""
+
+NEEDED_YET = (
+    f"SELECT EXISTS (SELECT 1 FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - a constant
+    " AND (position < ?1 OR receipt IS NULL OR delivered_lifetime_s >= ?2))"
+)
+"""Whether the newest alert, at ?1, has to stay though it is closed: an older one that is there must not pass for the
+newest, and it must not pass for open when what closed it was erased before it."""
+
+ERASABLE_POSITIONS = (
+    "SELECT position FROM record INDEXED BY record_stream WHERE receipt IS NOT NULL AND position IS NOT ?1"  # noqa: S608 - constants
+    f" AND stream IN ({int(Stream.POSITION)}, {int(Stream.PRESENCE)}) LIMIT {ERASED_AT_ONCE}"
+)
+"""But for the last position of an open alert, at ?1."""

@@ -11,6 +11,7 @@ from bondmate.records import (
     CHAINED,
     ClockSource,
     DeviceId,
+    Duty,
     Felt,
     Head,
     History,
@@ -36,6 +37,8 @@ COLUMNS = """
 """What `readable` reads. One bit of the file says of a value that it is text; apsw raises where that is no UTF-8."""
 
 CHANGED = "its digest is not that of its octets: the disk has changed it"
+
+SESSION_OCTETS = 6
 
 CHAINED_STREAMS = ", ".join(str(int(stream)) for stream in CHAINED)
 """For SQL."""
@@ -98,7 +101,12 @@ def history(connection: apsw.Connection) -> History:
 def _head(session: bytes | None, sequence: int | None, digest_: bytes | None) -> Head | None:
     if session is None:
         return None
-    if len(session) == 6 and sequence is not None and digest_ is not None and len(digest_) == DIGEST_OCTETS:
+    if (
+        len(session) == SESSION_OCTETS
+        and sequence is not None
+        and digest_ is not None
+        and len(digest_) == DIGEST_OCTETS
+    ):
         return Head(SessionId(session), sequence, digest_)
     log.critical("the head of a chain is lost, for it cannot be read: %r, %r, %r", session, sequence, digest_)
     return None
@@ -120,6 +128,27 @@ def clock(connection: apsw.Connection) -> Moment | None:
     if row is None or row[0] is None or not 0 <= row[0] < math.inf:
         return None
     return Moment(*row)
+
+
+def duty(connection: apsw.Connection) -> Duty | None:
+    """The shift that was kept; None also where it cannot be read."""
+    row: Any = connection.execute(
+        "SELECT CAST(session AS BLOB), CAST(began_lifetime_s AS REAL), CAST(began_at_ms AS INTEGER) FROM duty"
+    ).fetchone()
+    if row is None or len(row[0]) != SESSION_OCTETS or not 0 <= row[1] < math.inf:
+        return None
+    return Duty(Moment(row[1], row[2]), SessionId(row[0]))
+
+
+def keep_duty(connection: apsw.Connection, duty: Duty | None) -> None:
+    """Keep a shift, or that there is none."""
+    if duty is None:
+        connection.execute("DELETE FROM duty")
+        return
+    began = duty.began
+    connection.execute(
+        "INSERT OR REPLACE INTO duty VALUES (0, ?, ?, ?)", (duty.session.octets, began.lifetime_s, began.utc_ms)
+    )
 
 
 def readable(

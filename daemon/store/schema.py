@@ -59,9 +59,18 @@ MIGRATIONS = (
         position   INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     """,
+    """
+    CREATE TABLE duty (
+        id         INTEGER PRIMARY KEY CHECK (id = 0),
+        session    BLOB NOT NULL CHECK (length(session) = 6),
+        began_lifetime_s REAL NOT NULL,
+        began_at_ms      INTEGER
+    ) STRICT;
+    """,
 )
 """Each entry brings the schema from version i to i + 1; `user_version` says how many were applied.
 
 A head of NULLs is one that was lost; a stream that never had a record has no row. A row of `salvage` says that a
 damaged file, by its number, is still to be taken up, but for what was taken: lower streams, and positions up to there.
+Off duty, `duty` has no row.
 """

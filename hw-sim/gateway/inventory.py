@@ -5,13 +5,14 @@ It writes nothing and formats no text for people.
 
 import itertools
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from bondmate_sim.gateway import account, branches, cose, evidence, ranges, records, sessions
 from bondmate_sim.gateway import devices as enrolled
 from bondmate_sim.gateway.account import Missing
 from bondmate_sim.gateway.database import Database
-from bondmate_sim.gateway.view import digest_text, utc_text
+from bondmate_sim.gateway.view import digest_text, fix, utc_text
 
 _MISSING_SHOWN = 100
 
@@ -78,6 +79,7 @@ def _device(
             for each in numbers.losses
         ],
         "health": _health(database, device),
+        "presence": _presence(database, device),
     }
 
 
@@ -89,10 +91,40 @@ def _one_by_one(missing: Iterable[Missing]) -> Iterator[tuple[Missing, int]]:
 
 
 def _health(database: Database, device: bytes) -> dict[str, Any] | None:
+    newest = _newest(database, device, records.HEALTH_STREAM, records.HEALTH)
+    if newest is None:
+        return None
+    return {
+        "faults": list(newest.record.faults),
+        "record": newest.identity,
+        "received_at": utc_text(newest.received_ms),
+    }
+
+
+def _presence(database: Database, device: bytes) -> dict[str, Any] | None:
+    newest = _newest(database, device, records.PRESENCE_STREAM, records.PRESENCE)
+    if newest is None:
+        return None
+    return {
+        "fix": fix(newest.record),
+        "record": newest.identity,
+        "received_at": utc_text(newest.received_ms),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    identity: str
+    record: records.Record
+    received_ms: int
+
+
+def _newest(database: Database, device: bytes, stream: int, kind: int) -> _Newest | None:
+    """Return the newest record of a kind, in the device's own order of its sessions."""
     newest = dict(
         database.rows(
             "SELECT session, max(sequence) FROM record WHERE device = ? AND stream = ? AND kind = ? GROUP BY session",
-            (device, records.HEALTH_STREAM, records.HEALTH),
+            (device, stream, kind),
         )
     )
     if not newest:
@@ -103,10 +135,7 @@ def _health(database: Database, device: bytes) -> dict[str, Any] | None:
     received_ms, tagged = database.rows(
         "SELECT received_ms, tagged FROM record WHERE device = ? AND session = ? AND stream = ? AND sequence = ?"
         " ORDER BY row",
-        (device, session, records.HEALTH_STREAM, sequence),
+        (device, session, stream, sequence),
     )[0]
-    return {
-        "faults": list(records.payload(cose.parse(tagged).payload).faults),
-        "record": records.record_text(device, session, records.HEALTH_STREAM, sequence),
-        "received_at": utc_text(received_ms),
-    }
+    identity = records.record_text(device, session, stream, sequence)
+    return _Newest(identity, records.payload(cose.parse(tagged).payload), received_ms)

@@ -12,10 +12,11 @@ from bondmate_sim.gateway.ranges import Range
 
 VERSION = 1
 STREAMS = ("alert", "state", "position", "presence", "health", "report")
-ALERT, STATE, POSITIONS, HEALTH_STREAM = 0, 1, 2, 4
+ALERT, STATE, POSITIONS, PRESENCE_STREAM, HEALTH_STREAM = 0, 1, 2, 3, 4
 CHAINED = (ALERT, STATE)
 
-PANIC, CANCELLATION, OPENING, ANCHOR, STORE_LOST, GAP, POSITION, HEALTH = 1, 9, 16, 17, 18, 19, 32, 64
+PANIC, CANCELLATION, OPENING, ANCHOR, STORE_LOST, GAP = 1, 9, 16, 17, 18, 19
+POSITION, POSITIONS_BEFORE, PRESENCE, HEALTH = 32, 33, 48, 64
 _KIND_NAMES = {
     PANIC: "panic",
     CANCELLATION: "cancellation",
@@ -24,6 +25,8 @@ _KIND_NAMES = {
     STORE_LOST: "store-lost",
     GAP: "gap",
     POSITION: "position",
+    POSITIONS_BEFORE: "positions-before",
+    PRESENCE: "presence",
     HEALTH: "health",
 }
 
@@ -35,6 +38,7 @@ _MAX_STREAM = 15
 _MAX_ENTRIES = 16
 _MAX_GAP_NUMBERS = 128
 _MAX_FAULT_OCTETS = 32
+_MAX_BEFORE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,8 @@ class Gap:
 class Record:
     """The payload of a record.
 
-    `cancels`, `predecessors`, `gaps` and `faults` are the bodies of a cancellation, an opening, a gap and a health
-    record; None and empty in all other kinds.
+    `cancels`, `predecessors`, `gaps`, `before` and `faults` are the bodies of a cancellation, an opening, a gap, of the
+    positions before an alert (the newest first) and of a health record; None and empty in all other kinds.
     """
 
     kind: int
@@ -89,6 +93,7 @@ class Record:
     cancels: bytes | None
     predecessors: tuple[Predecessor, ...]
     gaps: tuple[Gap, ...]
+    before: tuple[elements.Fix, ...]
     faults: tuple[str, ...]
 
     @property
@@ -151,6 +156,7 @@ def payload(data: bytes) -> Record:
             cancels=_cancels(body) if kind == CANCELLATION else None,
             predecessors=_predecessors(body) if kind == OPENING else (),
             gaps=_gaps(body) if kind == GAP else (),
+            before=_before(body) if kind == POSITIONS_BEFORE else (),
             faults=_faults(body) if kind == HEALTH else (),
         )
     except cbor.MalformedError as error:
@@ -269,6 +275,13 @@ def _range(item: bytes) -> Range:
         raise cbor.MalformedError(f"a range has 2 ends, not {len(ends)}")
     first = cbor.uint(ends[0], 1, MAX_SEQUENCE - 1)
     return first, cbor.uint(ends[1], first + 1, MAX_SEQUENCE)
+
+
+def _before(body: list[bytes]) -> tuple[elements.Fix, ...]:
+    before = tuple(elements.fix(cbor.octets(item)) for item in _entries(body, "record of positions before"))
+    if not 1 <= len(before) <= _MAX_BEFORE:
+        raise cbor.MalformedError(f"a record has 1 or {_MAX_BEFORE} positions from before, not {len(before)}")
+    return before
 
 
 def _faults(body: list[bytes]) -> tuple[str, ...]:

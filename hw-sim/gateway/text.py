@@ -31,6 +31,7 @@ def _alert(shown: dict[str, Any]) -> str:
         f"  raised    {raised}",
         f"  received  {received}",
         f"  where     {_where(shown['fix'])}",
+        *_before(shown),
         f"  state     {_state(shown)}",
     ]
     return "\n".join([*lines, *(f"  WARNING   {warning}" for warning in _warnings(shown))])
@@ -44,6 +45,10 @@ def _where(fix: dict[str, Any] | None) -> str:
     coarse = ", coarse on purpose" if fix["coarse"] else ""
     taken = f"taken {_moment(fix['time'])}, {fix['age_s']:g} s before it was sent"
     return f"geo:{fix['lat']:.7f},{fix['lon']:.7f}{uncertainty} ({accuracy}{coarse}, {taken})"
+
+
+def _before(shown: dict[str, Any]) -> list[str]:
+    return [f"  before    {_where(each)}" for each in shown["before"]]
 
 
 def _state(shown: dict[str, Any]) -> str:
@@ -90,6 +95,9 @@ def _device(shown: dict[str, Any]) -> str:
     ]
     if shown["lost_with_store"]:
         lines.append(f"  STORE LOST: routine records that may have gone with it: {shown['lost_with_store']}")
+    if shown["presence"] is not None and shown["presence"]["fix"] is not None:
+        presence = shown["presence"]
+        lines.append(f"  presence  {_where(presence['fix'])}, received {_moment(presence['received_at'])}")
     if shown["health"] is not None and shown["health"]["faults"]:
         faults = ", ".join(each if each.isprintable() else ascii(each) for each in shown["health"]["faults"])
         lines.append(f"  FAULTS: {faults}, received {_moment(shown['health']['received_at'])}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bondmate_sim.gateway import cose, evidence, receipts, records, sessions
+from bondmate_sim.gateway import cose, elements, evidence, receipts, records, sessions
 from bondmate_sim.gateway.chain import Chain
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.receipts import Verdict
@@ -115,6 +115,8 @@ def _alert(device: bytes, same: list[_Stored], ends: list[_Stored], positions: l
     first = same[0]
     record = first.record
     with_fix = [each for each in (first, *positions) if each.record.fix is not None]
+    live = [each for each in positions if each.record.kind != records.POSITIONS_BEFORE]
+    before = [each.record for each in positions if each.record.kind == records.POSITIONS_BEFORE]
     newest = max(with_fix, key=lambda each: each.moment, default=None)
     held = first.verdict is Verdict.HELD
     return _entry(device, first.session, first.digest, first.bearer, first.received_ms, first.tagged) | {
@@ -123,8 +125,9 @@ def _alert(device: bytes, same: list[_Stored], ends: list[_Stored], positions: l
         "state": "cancelled" if ends else "delivered",
         "raised_at": utc_text(record.clock.utc_ms) if record.clock else None,
         "cancelled_at": utc_text(min(end.received_ms for end in ends)) if ends else None,
-        "fix": _fix(newest.record) if newest else None,
-        "positions": len(positions),
+        "fix": fix(newest.record) if newest else None,
+        "positions": len(live),
+        "before": [_of(each, record.clock) for record in before for each in record.before],
         "verdict": "held" if held else "unreadable",
         "why": None if held else "the chain is broken before this record",
         "chain": str(first.chain),
@@ -173,6 +176,7 @@ def _entry(
         "bearer": bearer,
         "fix": None,
         "positions": 0,
+        "before": [],
         "exercise": False,
         "verdict": "held",
         "why": None,
@@ -186,11 +190,13 @@ def _entry(
     }
 
 
-def _fix(record: records.Record) -> dict[str, Any] | None:
-    fix = record.fix
-    if fix is None:
-        return None
-    time_ms = record.clock.utc_ms - round(fix.age_s * 1000) if record.clock and not fix.age_open else None
+def fix(record: records.Record) -> dict[str, Any] | None:
+    """Return where a record says that the device was, or None."""
+    return None if record.fix is None else _of(record.fix, record.clock)
+
+
+def _of(fix: elements.Fix, clock: elements.Clock | None) -> dict[str, Any]:
+    time_ms = clock.utc_ms - round(fix.age_s * 1000) if clock and not fix.age_open else None
     return {
         "time": utc_text(time_ms),
         "lat": fix.lat,

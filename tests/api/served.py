@@ -2,27 +2,32 @@
 
 import asyncio
 import contextlib
+import http.client
+import json
 import random
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from unittest import mock
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bondmate import device as device_module
+from bondmate import observer
 from bondmate.api.server import SOCKET_FILE, serve
 from bondmate.core.delivery import Delivery, DeliveryPolicy, Waiting
+from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import KeySigner
 from bondmate.device import Device, Parts
 from bondmate.errors import LinkError
 from bondmate.faults import Faults
 from bondmate.recorder import Recorder
-from bondmate.records import DeviceId, Fix, History, Moment, SessionId, SignedRecord
+from bondmate.records import DeviceId, History, Moment, SessionId, SignedRecord
 from bondmate.store.outbox import SqliteOutbox
 from bondmate_sim.gateway import receipts
+from tests.desk import Place
 from tests.eventually import eventually, running
 
 T = TypeVar("T")
@@ -37,16 +42,10 @@ ONE_TRY = DeliveryPolicy(backoff_s=600, alert_cap_s=600, routine_cap_s=600)
 """The second attempt comes after the end of any test."""
 
 
-@dataclass
-class Sky:
-    """Implements ports.Locator."""
-
-    fix: Fix | None = None
-    fault: str | None = None
-
-
 class Palm:
     """Implements ports.Indicator; nobody feels it."""
+
+    covert = True
 
     def vibrate(self, on: bool) -> None:
         pass
@@ -76,7 +75,7 @@ class Air:
 class Served:
     """What a test has in its hands."""
 
-    def __init__(self, device: Device, outbox: SqliteOutbox, sky: Sky, air: Air, socket: Path) -> None:
+    def __init__(self, device: Device, outbox: SqliteOutbox, sky: Place, air: Air, socket: Path) -> None:
         self.device = device
         self.outbox = outbox
         self.sky = sky
@@ -127,7 +126,12 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    directory: Path, *, utc_ms: int | None = UTC_MS, stalls: bool = False, left: Sequence[SignedRecord] = ()
+    directory: Path,
+    *,
+    utc_ms: int | None = UTC_MS,
+    stalls: bool = False,
+    left: Sequence[SignedRecord] = (),
+    on_duty: bool = True,
 ) -> AsyncIterator[Served]:
     """A device that is armed, and its API, for as long as the block lasts.
 
@@ -138,7 +142,7 @@ async def served(
     await outbox.open()
     for record in left:
         await outbox.add(record, Moment(0.0, utc_ms))
-    sky, air = Sky(), Air(stalls=stalls)
+    sky, air = Place(), Air(stalls=stalls)
     device = Device(
         Parts(
             recorder=Recorder(
@@ -155,6 +159,8 @@ async def served(
             delivery=Delivery(ONE_TRY, ("ip",), random.Random(1)),
             gateway_keys={KEY_ID: GATEWAY_KEY.public_key()},
             hold_s=1.0,
+            tracking=TrackingPolicy(),
+            duty_max_s=14 * 3600,
             store_deadline_s=5.0,
             keep_delivered_s=72 * 3600,
             system_utc_ms=None if utc_ms is None else lambda: utc_ms,
@@ -163,12 +169,42 @@ async def served(
     armed = asyncio.Event()
     made = Served(device, outbox, sky, air, directory / SOCKET_FILE)
     try:
-        with mock.patch.object(device_module, "OBSERVE_S", 3600.0):
+        with mock.patch.object(observer, "OBSERVE_S", 3600.0):
             async with running(device.run(armed.set)), running(serve(device, directory)):
                 await armed.wait()
+                if on_duty:
+                    await device.set_duty(True)
                 await eventually(made.socket.exists, "the socket")
                 await eventually(lambda: sum(device.waiting().values()) > len(left), "the opening to be queued")
                 yield made
     finally:
         made.close()
         await outbox.close()
+
+
+class Connection(http.client.HTTPConnection):
+    """The standard library's client on a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(str(self._path))
+
+
+def exchange(path: Path, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    """The status and the JSON of one answer."""
+    connection = Connection(path)
+    try:
+        connection.request(method, resource, body, {name.replace("_", "-"): text for name, text in headers.items()})
+        response = connection.getresponse()
+        assert response.headers.get_content_type() == "application/json"
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+async def asked(there: Served, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    return await there.as_client(lambda: exchange(there.socket, method, resource, body, **headers))

@@ -1,6 +1,5 @@
 import asyncio
 import datetime as dt
-import http.client
 import json
 import os
 import socket
@@ -21,7 +20,7 @@ from bondmate.cose import KeySigner
 from bondmate.device import Device
 from bondmate.recorder import Recorder
 from bondmate.records import Fix, History, Kind, SessionId, Stream, Suspicion
-from tests.api.served import DEVICE, SESSION, UTC_MS, UTC_TEXT, Served, served
+from tests.api.served import DEVICE, SESSION, UTC_MS, UTC_TEXT, Served, asked, exchange, served
 from tests.eventually import eventually
 
 EARLIER = SessionId(bytes.fromhex("0011cafe0011"))
@@ -36,36 +35,8 @@ ALERT_KEYS = {
 }  # fmt: skip
 FIX_KEYS = {
     "time", "lat", "lon", "alt_m", "speed_mps", "track_deg", "mode", "hdop", "accuracy_m", "satellites", "age_s",
-    "source", "suspect",
+    "source", "suspect", "geoid_m",
 }  # fmt: skip
-
-
-class Connection(http.client.HTTPConnection):
-    """The standard library's client on a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=5)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(str(self._path))
-
-
-def exchange(path: Path, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-    """The status and the JSON of one answer."""
-    connection = Connection(path)
-    try:
-        connection.request(method, resource, body, {name.replace("_", "-"): text for name, text in headers.items()})
-        response = connection.getresponse()
-        assert response.headers.get_content_type() == "application/json"
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
-
-
-async def asked(there: Served, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-    return await there.as_client(lambda: exchange(there.socket, method, resource, body, **headers))
 
 
 async def status(there: Served) -> dict[str, Any]:
@@ -89,7 +60,7 @@ def test_the_status_of_a_device_that_knows_nothing_yet(run: Path) -> None:
                 "device": "BM-7f3a09c1",
                 "version": __version__,
                 "state": "armed",
-                "duty": None,
+                "duty": "on",
                 "exercise": False,
                 "alert": None,
                 "fix": None,
@@ -109,7 +80,7 @@ def test_the_status_of_a_device_that_knows_all(run: Path) -> None:
     async def main() -> None:
         async with served(run) as there:
             now = asyncio.get_running_loop().time()
-            there.sky.fix = Fix(
+            seen = Fix(
                 taken_s=now - 2,
                 lat=38.7222524999,
                 lon=-9.139337,
@@ -122,7 +93,9 @@ def test_the_status_of_a_device_that_knows_all(run: Path) -> None:
                 accuracy_m=3.1,
                 satellites=11,
                 suspect=(Suspicion.FROZEN,),
+                geoid_m=53.4,
             )
+            there.device.on_fix(seen)
             there.air.why_not, there.air.last_success_s = None, now - 3.2
             there.fail("gnss-driver", "no NMEA sentence", "check the cable", 0)
             answer = await status(there)
@@ -134,6 +107,7 @@ def test_the_status_of_a_device_that_knows_all(run: Path) -> None:
                 "lat": pytest.approx(38.7222524999, abs=1e-8),
                 "lon": -9.139337,
                 "alt_m": 12.3,
+                "geoid_m": 53.4,
                 "speed_mps": 0.4,
                 "track_deg": 181.2,
                 "mode": 3,

@@ -22,6 +22,7 @@ POLICY = DeliveryPolicy()
 BEARERS = ("ip", "lte")
 PLACES = {Channel.ALERT: 4, Channel.ROUTINE: 1}
 PLACES_WITH_FRESH = 8
+FOR_A_PRESS = (Stream.ALERT, Stream.POSITION)
 WRITTEN_OFF = {Channel.ALERT: 8, Channel.ROUTINE: 1}
 BEFORE, NOW = SessionId(bytes(6)), SessionId(b"\0\0\0\0\0\1")
 """The sessions: one that left records behind, and the one that runs."""
@@ -93,6 +94,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.bearers = BEARERS[:bearers]
         self.core = type(self).make(POLICY, self.bearers, random.Random(seed))
         self.now = 1000.0
+        self.press_alone = False
+        """Off duty, and no alert is open."""
         self.older_s = 0.0
         """How much older the device turned out to be."""
         self.queue: dict[bytes, Queued] = {}
@@ -168,6 +171,13 @@ class DeliveryMachine(RuleBasedStateMachine):
                 queued.born_s += seconds
         self.core.move(NOW, seconds)
 
+    @rule(on_duty=st.booleans(), alert_open=st.booleans())
+    def duty(self, on_duty: bool, alert_open: bool) -> None:
+        """A shift or an alert began or ended."""
+        self.press_alone = not on_duty and not alert_open
+        self.core.regime(on_duty=on_duty, alert_open=alert_open)
+        self._poll()
+
     @precondition(lambda self: self.queue)
     @rule(data=st.data(), again=st.booleans())
     def receipt(self, data: st.DataObject, again: bool) -> None:
@@ -198,7 +208,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.rests = [(place, until_s) for place, until_s in self.rests if place[0] != flight.order.bearer]
         again = self._write_off(flight.order.bearer, {Channel.ALERT})
         for old, new in zip(before, self.core.snapshot(self.now), strict=True):
-            hangs = old.record.digest in again
+            hangs = old.record.digest in again and not self._rests(old.record)
             assert new.next_try_s == (0.0 if hangs else old.next_try_s), "what hangs is not sent again"
         self._poll()
 
@@ -212,7 +222,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         retrying = flight.of.retrying
         self.core.failed(flight.order, "no answer", self.now)
         self._land(flight)
-        if (row := self._row(flight.of)) is None:
+        if (row := self._row(flight.of)) is None or self._rests(row.record):
             return
         if written_off or flight.of.parked:
             assert row.next_try_s == before_s, "a report changed what it was not about"
@@ -241,7 +251,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.core.reachable(bearer, self.now)
         self._write_off(bearer, set(Channel))
         for old, new in zip(before, self.core.snapshot(self.now), strict=True):
-            retrying = self.queue[old.record.digest].retrying
+            retrying = self.queue[old.record.digest].retrying and not self._rests(old.record)
             assert new.next_try_s == (0.0 if retrying else old.next_try_s), "what waits is not due"
         self._poll()
 
@@ -254,9 +264,8 @@ class DeliveryMachine(RuleBasedStateMachine):
     def polled_when_due(self) -> None:
         """Never in vain: something is sent or given up, or there is another, later time."""
         due = self.core.next_due()
-        assert (due is None) == (not self.flights and all(queued.parked for queued in self.queue.values())), (
-            "it lost sight of something"
-        )
+        idle = all(queued.parked or self._rests(queued.record) for queued in self.queue.values())
+        assert (due is None) == (not self.flights and idle), "it lost sight of something"
         if due is not None:
             self.now = max(self.now, due)
             flights = dict(self.flights)
@@ -378,13 +387,16 @@ class DeliveryMachine(RuleBasedStateMachine):
         queued = flight.of
         queued.carriers.discard(flight.order.bearer)
         if self.queue.get(queued.record.digest) is queued and not queued.parked:
-            open_now = [each for each in self.queue.values() if not each.parked]
+            open_now = [each for each in self.queue.values() if not each.parked and not self._rests(each.record)]
             rivals = sum(channel_of(each.record) is channel_of(queued.record) for each in open_now)
             rest_s = POLICY.backoff_s * (4 if rivals > PLACES[channel_of(queued.record)] else 1)
             self.rests.append((flight.place, self.now + rest_s))
             queued.failures += 1
             queued.failed_s[flight.order.bearer] = self.now
             queued.retrying = True
+
+    def _rests(self, signed: SignedRecord) -> bool:
+        return self.press_alone and signed.id.stream not in FOR_A_PRESS
 
     def _any(self, data: st.DataObject) -> Queued:
         return self.queue[data.draw(st.sampled_from(sorted(self.queue)))]
@@ -404,6 +416,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         rows = self.core.snapshot(self.now)
         assert {row.record.digest for row in rows} == set(self.queue), "it left without a receipt"
         assert len(self.queue) == sum(self.core.counts().values())
+        to_send = [each for each in self.queue.values() if not each.parked and not self._rests(each.record)]
+        assert self.core.has_work() == bool(to_send), "it does not know whether it needs a bearer"
         assert all(self.core.find(digest) is queued.record for digest, queued in self.queue.items())
 
     @invariant()
@@ -414,7 +428,9 @@ class DeliveryMachine(RuleBasedStateMachine):
             queued = self.queue[row.record.digest]
             assert row.in_flight == bool(queued.carriers), "a report changed what it was not about"
             assert row.attempts == queued.attempts
-            if queued.retrying:
+            if self._rests(row.record):
+                assert row.next_try_s is None, "it does not wait for a shift"
+            elif queued.retrying:
                 assert row.next_try_s is not None
                 assert row.next_try_s <= cap_s(row.record) * (1 + POLICY.jitter) + SLACK_S, "it waits too long"
             elif (

@@ -461,6 +461,48 @@ def test_without_any_bearer_records_wait() -> None:
     assert (core.poll(0.0), core.next_due(), core.counts()) == ([], None, {Stream.ALERT: 1})
 
 
+# --- duty ----------------------------------------------------------------------------------------------
+
+
+REST_OF = [stream for stream in Stream if stream not in (Stream.ALERT, Stream.POSITION)]
+
+
+@pytest.mark.parametrize("stream", REST_OF)
+def test_off_duty_what_no_press_needs_waits_and_says_so_until_a_shift_or_an_alert(stream: Stream) -> None:
+    core = delivery()
+    core.regime(on_duty=False, alert_open=False)
+    waiting = submit(core, record(stream), 0.0)
+    assert (core.poll(0.0), core.next_due()) == ([], None)
+    [row] = core.snapshot(0.0)
+    assert (row.next_try_s, row.attempts) == (None, 0)
+    assert row.why == "waits for the next shift: off duty only what a press needs is sent"
+    core.regime(on_duty=stream is not Stream.STATE, alert_open=True)
+    assert core.next_due() == 0.0
+    assert [order.record for order in core.poll(5.0)] == [waiting]
+
+
+@pytest.mark.parametrize("stream", [Stream.ALERT, Stream.POSITION])
+def test_off_duty_what_a_press_needs_is_sent_though_its_alert_is_closed(stream: Stream) -> None:
+    core = delivery()
+    core.regime(on_duty=False, alert_open=False)
+    needed = submit(core, record(stream), 0.0)
+    assert [order.record for order in core.poll(0.0)] == [needed]
+
+
+def test_what_waits_for_a_shift_makes_no_crowd() -> None:
+    """A press off duty must not wait longer between its tries because of what is not sent at all."""
+    core = Delivery(DeliveryPolicy(jitter=0.0), ("ip",), random.Random(0))
+    core.regime(on_duty=False, alert_open=False)
+    for _ in range(10 * CAPACITY[Channel.ROUTINE]):
+        submit(core, record(Stream.HEALTH), 0.0)
+    submit(core, record(Stream.POSITION), 0.0)
+    [order] = core.poll(0.0)
+    core.failed(order, "no answer", 1.0)
+    due = core.next_due()
+    assert due is not None
+    assert due < 1.0 + LONGEST_REST_S / 2
+
+
 # --- waits and deadlines -------------------------------------------------------------------------------
 
 
@@ -755,6 +797,13 @@ class Drops(Delivery):
         return found
 
 
+class OffDutyToo(Delivery):
+    """Off duty everything is sent."""
+
+    def regime(self, *, on_duty: bool, alert_open: bool) -> None:
+        super().regime(on_duty=True, alert_open=alert_open)
+
+
 @pytest.mark.parametrize(
     ("broken", "complaint"),
     [
@@ -771,6 +820,7 @@ class Drops(Delivery):
         (Single, "no other bearer will be tried beside a slow one"),
         (Stubborn, "not the better bearer"),
         (Drops, "what is in flight was dropped"),
+        (OffDutyToo, "it does not wait for a shift|it was not due|it does not know whether it needs a bearer"),
     ],
 )
 def test_the_model_catches_a_broken_queue(broken: type[Delivery], complaint: str) -> None:

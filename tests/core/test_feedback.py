@@ -65,9 +65,10 @@ def test_none_is_played_over_another_and_a_pause_parts_them(patterns: list[Patte
         played(player, pattern, now, ABOUT)
     seen = levels(player, now)
     first, *others = patterns
-    presses = [pattern for pattern in others if pattern is not Pattern.DELIVERED]
-    receipts = [pattern for pattern in others if pattern is Pattern.DELIVERED]
-    in_order = [length for pattern in [first, *presses, *receipts] for length in pattern.value[::2]]
+    patient = (Pattern.DELIVERED, Pattern.ATTENTION)
+    presses = [pattern for pattern in others if pattern not in patient]
+    then = [pattern for wanted in patient for pattern in others if pattern is wanted]
+    in_order = [length for pattern in [first, *presses, *then] for length in pattern.value[::2]]
     assert pulses(seen) == pytest.approx(in_order, abs=1e-6)
     rests = [after - before for (before, on), (after, _) in pairwise(seen) if not on]
     assert sum(rest == pytest.approx(PAUSE_S, abs=1e-6) for rest in rests) == len(patterns)
@@ -92,6 +93,17 @@ def test_what_became_of_a_press_is_felt_before_the_receipts_that_wait(outcome: P
         played(player, pattern, 10.0, ABOUT)
     felt = pytest.approx([0.12, 0.12, *outcome.value[::2], 0.12, 0.12, 0.12, 0.12])
     assert pulses(levels(player, 10.0)) == felt, "behind the one that plays"
+
+
+def test_what_calls_for_attention_waits_for_all_else_and_a_new_press_does_not_end_it() -> None:
+    player = FeedbackPlayer()
+    played(player, Pattern.STORED, 10.0, b"older")
+    player.play(Pattern.ATTENTION, b"")
+    player.play(Pattern.DELIVERED, b"older")
+    player.drop_all_but(ABOUT)
+    player.play(Pattern.STORED, ABOUT)
+    player.play(Pattern.DELIVERED, ABOUT)
+    assert pulses(levels(player, 10.0)) == pytest.approx([0.4, 0.4, 0.12, 0.12, 0.8, 0.8])
 
 
 def test_of_two_presses_the_later_one_has_the_last_word() -> None:

@@ -238,3 +238,16 @@ def test_one_gap_record_can_name_what_is_chosen_for_it(found: list[Surplus]) -> 
     groups = {group(each) for each in named}
     full = len(named) == GAP_RECORDS
     assert full or all(group(each) not in groups and len(groups) == GAP_GROUPS for each in left), "it had room for more"
+
+
+# --- off duty ------------------------------------------------------------------------------------------
+
+
+@given(count=st.integers(0, 300))
+def test_off_duty_every_presence_goes_and_nothing_else_does(count: int) -> None:
+    """Where an officer was is nobody's business once the shift is over."""
+    waiting = entries(Stream.PRESENCE, range(count))
+    assert surplus(waiting, float(count), on_duty=False) == [Surplus(each, Reason.EXPIRED) for each, _ in waiting]
+    for stream in set(Stream) - {Stream.PRESENCE}:
+        others = entries(stream, range(count))
+        assert surplus(others, float(count), on_duty=False) == surplus(others, float(count))

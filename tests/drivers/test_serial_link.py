@@ -350,3 +350,95 @@ def test_more_than_one_chunk_is_read_in_turns(tmp_path: Path, monkeypatch: pytes
         assert max(reads.sizes) == 10
 
     asyncio.run(main())
+
+
+def test_what_is_written_arrives_also_more_than_the_line_takes_at_once(tmp_path: Path) -> None:
+    """The line discipline takes some kilobytes; the rest follows as the other end reads."""
+    data = random.Random(2).randbytes(serial_link.UNSENT_OCTETS)
+
+    async def main() -> None:
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, bytearray()) as link:
+                arrived = bytearray()
+
+                def heard() -> bytearray:
+                    arrived.extend(end.receive())
+                    return arrived
+
+                for _ in range(5):
+                    link.write(data)
+                await eventually(lambda: len(heard()) >= 2 * len(data), "the octets")
+                link.write(b"the end")
+                await eventually(lambda: heard().endswith(b"the end"), "the end")
+        assert arrived.startswith(data * 2)
+        assert len(arrived) <= 5 * len(data) + 7
+
+    asyncio.run(main())
+
+
+def test_nothing_is_written_into_a_line_that_is_not_open_and_nothing_of_it_into_the_next(tmp_path: Path) -> None:
+    async def main() -> None:
+        link = SerialLink(str(tmp_path / "line"), SPEED_BAUD, bytearray().extend)
+        link.write(b"into the void")
+        async with running(link.run()):
+            with SerialEnd(tmp_path / "line") as end:
+                await eventually(lambda: link.opened_s, "the line to open")
+                link.write(b"heard")
+                assert await eventually(end.receive, "what was written") == b"heard"
+            link.write(b"too late")
+            await eventually(lambda: link.fault, "the loss to be noticed")
+            with SerialEnd(tmp_path / "line") as end:
+                await eventually(lambda: link.fault is None, "the line to open again")
+                link.write(b"heard again")
+                assert await eventually(end.receive, "what was written") == b"heard again"
+
+    asyncio.run(main())
+
+
+def test_the_speed_is_changed_on_the_open_line_and_stays_for_the_next_opening(tmp_path: Path) -> None:
+    async def main() -> None:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line", baud=38400) as end:
+            async with opened(end.path, received) as link:
+                end.send(b"garbage at the wrong speed")
+                await eventually(lambda: received, "octets")
+                assert b"garbage" not in received
+                await link.change_speed(38400)
+                received.clear()
+                end.send(b"words at the right one")
+                await eventually(lambda: b"words at the right one" in received, "the words")
+        with SerialEnd(tmp_path / "line", baud=38400) as end:
+            async with running(link.run()):
+                await eventually(lambda: link.fault is None and link._line is not None, "the line to open again")
+                end.send(b"and again")
+                await eventually(lambda: b"and again" in received, "the words")
+
+    asyncio.run(main())
+
+
+def test_a_speed_that_the_line_does_not_take_ends_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, bytearray()) as link:
+                await link.change_speed(-1)
+                assert link.fault is None
+
+    asyncio.run(main())
+
+
+def test_a_flood_is_read_in_rests_and_none_of_it_is_lost(tmp_path: Path, reads: Reads) -> None:
+    """Each octet for itself would wake the process 700 times a second at 115,200 baud."""
+    data = random.Random(3).randbytes(2000)
+
+    async def main() -> None:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, received) as link:
+                for octet in data:
+                    assert end.send(bytes([octet])) == 1
+                    await asyncio.sleep(0)
+                await eventually(lambda: received == data, "all of it")
+                assert link.reads == len([size for size in reads.sizes if size])
+
+    asyncio.run(main())
+    assert len(reads.sizes) < len(data) / 20

@@ -17,6 +17,7 @@ from bondmate.records import (
     ALERT_KINDS,
     ClockSource,
     DeviceId,
+    Duty,
     Felt,
     Fix,
     Kind,
@@ -35,6 +36,7 @@ from tests.faults.powercut_model import (
     Deliver,
     Event,
     Feel,
+    KeepDuty,
     Parts,
     PersistCounter,
     Restore,
@@ -122,6 +124,7 @@ class Life:
             self._thin: 3,
             self._upkeep: 1,
             self._restore: 1,
+            self._change_shift: 1,
             self._again: 1,
         }
         [step] = self._rng.choices(list(likely), list(likely.values()))
@@ -156,7 +159,8 @@ class Life:
                 await self._make(Feel(digest, Felt.DELIVERED))
 
     async def _thin(self) -> None:
-        lower = [record for record in self._waiting.values() if record.id.stream in (Stream.POSITION, Stream.HEALTH)]
+        streams = (Stream.POSITION, Stream.PRESENCE, Stream.HEALTH)
+        lower = [record for record in self._waiting.values() if record.id.stream in streams]
         dropped = self._rng.sample(lower, len(lower) // 2)
         if not dropped:
             return
@@ -183,6 +187,12 @@ class Life:
         self._rng.shuffle(calls)
         await asyncio.gather(*(self._make(call) for call in calls))
 
+    async def _change_shift(self) -> None:
+        on = self._rng.random() < 0.5
+        await self._make(KeepDuty(Duty(self._moment(), self._recorder.session) if on else None))
+        if on:
+            await self._add(Kind.PRESENCE)
+
     async def _restore(self) -> None:
         """The store could not take them when they were made."""
         kinds = [Kind.PANIC, Kind.HEALTH, Kind.CANCELLATION, Kind.ANCHOR, Kind.STORE_LOST]
@@ -205,7 +215,7 @@ class Life:
 
     def _made(self, kind: Kind, body: object = None) -> SignedRecord:
         fix = None
-        if kind is Kind.POSITION:
+        if kind in (Kind.POSITION, Kind.PRESENCE):
             here = Fix(taken_s=self._lifetime_s, lat=self._rng.uniform(47, 48), lon=8.5, mode=3)
             fix = wire.pack_long_fix(here, self._lifetime_s)
         return self._recorder.make(kind, self._lifetime_s, self._utc(), fix, body)

@@ -19,6 +19,7 @@ from bondmate.recorder import Recorder
 from bondmate.records import (
     ALERT_KINDS,
     CHAINED,
+    Duty,
     EarlierAlert,
     History,
     Kind,
@@ -60,6 +61,7 @@ class Found:
     waiting: dict[Stream, int]
     pending: dict[Stream, list[StoredRecord]]
     latest: EarlierAlert | None
+    duty: Duty | None
     counter: int
     session: SessionId
     opening: SignedRecord
@@ -135,6 +137,7 @@ async def start(directory: Path, events: list[Event]) -> Found | str:
         history = await outbox.history()
         pending = {stream: await outbox.pending(stream, EVERYTHING) for stream in Stream}
         waiting, latest, clock = await outbox.waiting(), await outbox.latest_alert(), await outbox.clock()
+        duty = await outbox.duty()
         opening = Recorder(DEVICE, session, SIGNER, history, 0.0).opening(0.0, None)
         await make(Add(opening, clock or Moment(0.0, None)), parts, events)
         await make(PersistCounter(counter.value), parts, events)
@@ -145,7 +148,7 @@ async def start(directory: Path, events: list[Event]) -> Found | str:
     rows = read_rows(directory)
     if [row.digest for row in rows[-1:]] != [opening.digest]:
         return "the first record of the next session is not the last in the file"
-    return Found(opened, history, clock, dict(waiting), pending, latest, loaded, session, opening, rows[:-1])
+    return Found(opened, history, clock, dict(waiting), pending, latest, duty, loaded, session, opening, rows[:-1])
 
 
 def read_rows(directory: Path) -> list[Kept]:
@@ -177,10 +180,13 @@ def differences(model: Model, found: Found) -> Iterator[str]:
         yield f"the chains end at {found.history.heads}, not at {model.heads}"
     if found.clock != model.clock:
         yield f"the clock is {found.clock}, not {model.clock}"
+    if found.duty != model.duty:
+        yield f"duty is {found.duty}, not {model.duty}"
     if found.counter != model.counter:
         yield f"the start counter is {found.counter}, not {model.counter}"
     yield from _other_pending(model, found)
-    yield from _other_alert(model, found.latest)
+    if model.newest_alert is None or model.newest_alert.record.digest in rows:
+        yield from _other_alert(model, found.latest)
 
 
 def _other_pending(model: Model, found: Found) -> Iterator[str]:
@@ -206,8 +212,10 @@ def _other_alert(model: Model, latest: EarlierAlert | None) -> Iterator[str]:
     if latest.cancelled != any(later.record.kind is Kind.CANCELLATION for later in behind):
         yield "the newest alert was cancelled, or was not"
     positions = [later for later in behind if later.record.kind is Kind.POSITION]
-    if latest.located != bool(positions) and not any(model.may_be_gone(later.record.digest) for later in positions):
-        yield "the newest alert has a position, or has none"
+    told = None if latest.position is None else latest.position.record
+    left = [later.record for later in positions if not model.may_be_gone(later.record.digest)]
+    if told not in [later.record for later in positions] + [None] * (not left) or (left and told != left[-1]):
+        yield "the last position of the newest alert is another one"
 
 
 def _as_kept(row: Row) -> Kept:

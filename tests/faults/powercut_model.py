@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bondmate.ports import Outbox
-from bondmate.records import ALERT_KINDS, CHAINED, Felt, Head, History, Moment, SignedRecord, Stream
+from bondmate.records import ALERT_KINDS, CHAINED, Duty, Felt, Head, History, Kind, Moment, SignedRecord, Stream
 from bondmate.session import StartCounter
 from tests.faults.powercut_disk import Operation
 
@@ -33,8 +33,11 @@ class Model:
     """By digest, in the order of their commits."""
     heads: dict[Stream, Head | None] = field(default_factory=dict)
     clock: Moment | None = None
+    duty: Duty | None = None
     erased_until_s: float = float("-inf")
-    """What was delivered before this lifetime may be gone, but for the newest alert."""
+    """What was delivered before this lifetime may be gone, but for the newest alert while it is open."""
+    upkept_until_s: float = float("-inf")
+    """The same for positions and presences, but for the last position of the newest alert while it is open."""
     counter: int = 0
 
     def copy(self) -> "Model":
@@ -48,10 +51,25 @@ class Model:
 
     def may_be_gone(self, digest: bytes) -> bool:
         """Whether upkeep may have erased the record."""
-        row = self.rows.get(digest)
-        if row is None or row.delivered is None or row is self.newest_alert:
+        row, newest = self.rows.get(digest), self.newest_alert
+        if row is None or row.delivered is None:
             return False
+        if newest is not None and not self.closed:
+            rows = list(self.rows.values())
+            behind = rows[rows.index(newest) :]
+            last = next((each for each in reversed(behind) if each.record.kind is Kind.POSITION), None)
+            if row in (newest, last):
+                return False
+        if row.record.id.stream in (Stream.POSITION, Stream.PRESENCE):
+            return row.delivered.lifetime_s <= self.upkept_until_s
         return row.delivered.lifetime_s <= self.erased_until_s
+
+    @property
+    def closed(self) -> bool:
+        """Whether the newest alert was cancelled."""
+        newest = self.newest_alert
+        rows = list(self.rows.values())
+        return newest is not None and any(row.record.kind is Kind.CANCELLATION for row in rows[rows.index(newest) :])
 
     def put(self, record: SignedRecord, moment: Moment) -> None:
         """Keep a record, unless it is there."""
@@ -197,9 +215,23 @@ class Upkeep:
 
     def begin(self, model: Model) -> None:
         model.erased_until_s = max(model.erased_until_s, self.moment.lifetime_s - self.keep_delivered_s)
+        model.upkept_until_s = max(model.upkept_until_s, self.moment.lifetime_s)
 
     def take_effect(self, model: Model) -> None:
         model.tick(self.moment)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepDuty(_Whole):
+    """Begin a shift, or end it."""
+
+    duty: Duty | None
+
+    async def make(self, parts: Parts) -> None:
+        await parts.outbox.keep_duty(self.duty)
+
+    def take_effect(self, model: Model) -> None:
+        model.duty = self.duty
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,9 @@ def newest_alert(world: World) -> dict[str, Any] | None:
 
 
 def settle(world: World, timeout_s: float = SETTLED_S) -> None:
-    """With everything up: until the device has nothing more to send."""
+    """With everything up: until the device has nothing more to send. On duty, for off duty routine records wait."""
+    if ctl(world, "duty")["duty"] == "off":
+        ctl(world, "duty", "on")
     wait_until(lambda: not any(ctl(world, "status")["queue"].values()), timeout_s, "the device to have sent all")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bondmate_sim.gateway import inventory, records
 from bondmate_sim.gateway.database import Database
-from tests.gateway.device import FIRST, SECOND, WRAPPED, Device
+from tests.gateway.device import FIRST, SECOND, WRAPPED, Device, fix_at
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def test_a_device_of_which_nothing_is_to_be_said(device: Device) -> None:
         "lost_with_store": 0,
         "store_lost": [],
         "health": None,
+        "presence": None,
     }
     assert {key: shown[key] for key in expected} == expected
 
@@ -82,6 +83,16 @@ def test_health_is_the_latest_in_the_devices_own_order(device: Device) -> None:
     device.send(records.HEALTH, 1, session=SECOND, body=[])
     health = inventory.devices(device.database)[0]["health"]
     assert (health["faults"], health["record"]) == ([], f"{device.name}/0002-00000002/health/1")
+
+
+def test_presence_is_the_latest_in_the_devices_own_order(device: Device) -> None:
+    coarse = 0b100_0001
+    device.send(records.PRESENCE, 10, session=FIRST, sequence=2, fix=fix_at(20_000_000, flags=coarse))
+    device.send(records.PRESENCE, 90, session=FIRST, sequence=1, fix=fix_at(10_000_000, flags=coarse))
+    presence = inventory.devices(device.database)[0]["presence"]
+    assert (presence["fix"]["lat"], presence["fix"]["coarse"]) == (2.0, True)
+    assert presence["record"] == f"{device.name}/0001-00000001/presence/2"
+    assert presence["received_at"] == "2026-11-20T15:00:01.120Z"
 
 
 def test_each_device_is_counted_for_itself(database: Database) -> None:

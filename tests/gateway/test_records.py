@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bondmate_sim.gateway import cose, records
 from tests.gateway import twin
 from tests.gateway.cddl import ValidationError, validate_body, validate_record, validate_record_payload
+from tests.gateway.device import fix_at
 
 SESSION = bytes.fromhex("00125be2aa10")
 DEVICE = bytes.fromhex("7f3a09c1")
@@ -58,6 +59,13 @@ def test_a_health_record_is_read(faults: list[str]) -> None:
     assert read.stream == records.HEALTH_STREAM
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_positions_from_before_an_alert_are_read(count: int) -> None:
+    read = records.payload(of_kind(records.POSITIONS_BEFORE, [fix_at(20_000_000, long=True), fix_at(-5)][:count]))
+    assert [each.lat for each in read.before] == [2.0, -5e-7][:count]
+    assert read.stream == records.POSITIONS
+
+
 def test_a_lost_store_is_told_by_its_own_kind_and_by_an_opening() -> None:
     said = {
         kind: records.payload(data).store_lost
@@ -86,6 +94,8 @@ def test_at_most_128_numbers_and_ranges_are_named_in_all_entries_together() -> N
         ("opening-body", records.OPENING, []),
         ("gap-body", records.GAP, [GAP]),
         ("gap-body", records.GAP, [[15, SESSION, 2, [[1, HIGHEST]]]] * 16),
+        ("before-body", records.POSITIONS_BEFORE, [fix_at(1)]),
+        ("before-body", records.POSITIONS_BEFORE, [fix_at(1, long=True), fix_at(2)]),
         ("health-body", records.HEALTH, []),
         ("health-body", records.HEALTH, ["gnss.silent"] * 16),
     ],
@@ -180,6 +190,11 @@ def test_the_bodies_are_read() -> None:
         (of_kind(records.GAP, [[2, SESSION, 1, [2, 1]]]), "do not ascend", (1, 1)),
         (of_kind(records.GAP, [[2, SESSION, 1, [[1, 5], 5]]]), "overlap", (1, 1)),
         (of_kind(records.GAP, [[2, SESSION, 1, ["1"]]]), "unsigned integer", (1, 1)),
+        (of_kind(records.POSITIONS_BEFORE), "the record of positions before has no body", (2, 1)),
+        (of_kind(records.POSITIONS_BEFORE, []), "1 or 2 positions from before, not 0", (2, 1)),
+        (of_kind(records.POSITIONS_BEFORE, [fix_at(1)] * 3), "1 or 2 positions from before, not 3", (2, 1)),
+        (of_kind(records.POSITIONS_BEFORE, [bytes(12)]), "a fix has 11 or 20 octets, not 12", (2, 1)),
+        (of_kind(records.POSITIONS_BEFORE, fix_at(1)), "an array was expected", (2, 1)),
         (of_kind(records.HEALTH), "the health record has no body", (4, 1)),
         (of_kind(records.HEALTH, ["a"] * 17), "17 entries", (4, 1)),
         (of_kind(records.HEALTH, [""]), "octets, not 0", (4, 1)),

@@ -22,6 +22,7 @@ ALERT: dict[str, Any] = {
     "bearer": "ip",
     "fix": FIX,
     "positions": 1,
+    "before": [],
     "verdict": "held",
     "why": None,
     "chain": "whole",
@@ -45,6 +46,7 @@ DEVICE: dict[str, Any] = {
     "lost_with_store": 0,
     "store_lost": [],
     "health": None,
+    "presence": None,
 }
 
 
@@ -169,3 +171,18 @@ def test_a_fault_cannot_write_on_the_terminal() -> None:
     (line,) = below(health=health)
     assert line.isprintable()
     assert "x1b" in line
+
+
+def test_where_the_officer_came_from_stands_below_where_he_is() -> None:
+    shown = ALERT | {"before": [FIX | {"lat": 38.7221, "age_s": 5.4}, FIX | {"lat": 38.7220, "age_s": 10.4}]}
+    lines = [line for line in text.alerts([shown]).splitlines() if "geo:" in line]
+    assert [line.split()[0] for line in lines] == ["where", "before", "before"]
+    assert "geo:38.7220000" in lines[2]
+    assert "10.4 s before it was sent" in lines[2]
+
+
+def test_presence_says_that_it_is_coarse_on_purpose() -> None:
+    presence = {"fix": FIX | {"coarse": True, "accuracy_m": 515.0}, "received_at": "2026-11-20T15:00:01.000Z"}
+    (line,) = below(presence=presence)
+    assert line.startswith("  presence  geo:38.7222520,-9.1393370;u=515 (within 515 m, coarse on purpose, taken")
+    assert below(presence=presence | {"fix": None}) == []

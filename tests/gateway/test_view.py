@@ -61,6 +61,7 @@ def test_an_alert_has_the_keys_of_the_contract_and_what_verifies_it(device: Devi
             "suspect": [],
         },
         "positions": 0,
+        "before": [],
         "exercise": False,
         "verdict": "held",
         "why": None,
@@ -84,6 +85,19 @@ def test_a_fix_of_unknown_or_unbounded_age_has_no_time(device: Device) -> None:
     device.send(records.PANIC, 1, fix=fix_at(1))
     device.send(records.PANIC, 2, fix=fix_at(2, age=255), clock=clock(1_795_186_799))
     assert [each["fix"]["time"] for each in view.alerts(device.database)] == [None, None]
+
+
+def test_positions_from_before_are_shown_apart_and_count_for_nothing_else(device: Device) -> None:
+    device.send(records.PANIC, 10_000, fix=fix_at(30_000_000))
+    before = [fix_at(20_000_000, long=True, age=100), fix_at(10_000_000, age=110)]
+    device.send(records.POSITIONS_BEFORE, 10_010, body=before, clock=clock(1_795_186_799))
+    (alert,) = view.alerts(device.database)
+    assert (alert["positions"], alert["fix"]["lat"]) == (0, 3.0)
+    assert [each["lat"] for each in alert["before"]] == [2.0, 1.0], "the newest first"
+    # RFC 5497 with C = 1/1024 s: 100 = 8 * 12 + 4, so (1 + 4/8) * 2^12 / 1024 s
+    assert alert["before"][0]["age_s"] == 6.0
+    assert alert["before"][0]["time"] == "2026-11-20T14:59:53.000Z"
+    assert alert["before"][0]["alt_m"] == 12.3
 
 
 def test_the_newest_fix_of_the_alert_is_shown_with_all_it_knows(device: Device) -> None:

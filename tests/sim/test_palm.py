@@ -28,6 +28,7 @@ def test_each_promised_pattern_is_recognised(stretch: float) -> None:
     def lengths(*nominal: int) -> list[float]:
         return [length * stretch for length in nominal]
 
+    assert felt(train(0, lengths(800, 800))) == (Felt("attention", 0),)
     assert felt(train(0, lengths(400))) == (Felt("stored", 0),)
     assert felt(train(5, lengths(120, 120))) == (Felt("delivered", 5 * MS),)
     assert felt(train(0, lengths(80, 80, 80, 80, 80))) == (Felt("not stored", 0),)
@@ -43,3 +44,7 @@ def test_half_a_pattern_is_none() -> None:
     assert felt(train(0, [80, 80, 80, 80])) == ()
     assert felt(train(0, [120, 400, 120]))[0].pattern == "stored"
     assert len(felt(train(0, [120, 400, 120]))) == 1, "two halves around another pattern are not a whole"
+
+
+def test_a_pulse_without_length_is_the_shortest_there_is() -> None:
+    assert felt(train(0, [0, 0, 0, 0, 0])) == (Felt("not stored", 0),)

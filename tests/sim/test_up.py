@@ -42,7 +42,7 @@ def guide(up: Up) -> dict[str, str]:
 
 def test_what_it_prints_can_be_typed_and_sigterm_ends_it_without_a_trace(up: Up, tmp_path: Path) -> None:
     lines = guide(up)
-    for name in ("press", "device", "alert", "gateway"):
+    for name in ("press", "device", "alert", "privacy", "duty", "gateway"):
         done = subprocess.run(shlex.split(lines[name]), capture_output=True, text=True, timeout=30, check=False)
         assert (done.returncode, done.stderr) == (0, ""), name
     up.send_signal(signal.SIGTERM)

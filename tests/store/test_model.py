@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from bondmate.records import (
     CHAINED,
+    Duty,
     EarlierAlert,
     Felt,
     Head,
@@ -41,7 +42,9 @@ RECORDS = [
         (Kind.CANCELLATION, (2, 5)),
         (Kind.OPENING, (1,)),
         (Kind.GAP, (2, 3)),
-        (Kind.POSITION, (1, 2, 3, 4)),
+        (Kind.POSITION, (1, 2, 4)),
+        (Kind.POSITIONS_BEFORE, (3,)),
+        (Kind.PRESENCE, (1, 2)),
         (Kind.HEALTH, (1, 2)),
     )
     for number in numbers
@@ -67,6 +70,7 @@ class Model:
         self.rows: list[Row] = []
         self.heads: dict[Stream, Head | None] = {}
         self.clock: Moment | None = None
+        self.duty: Duty | None = None
         self.places = 0
 
     def wrote(self, moment: Moment) -> None:
@@ -91,26 +95,44 @@ class Model:
         alerts = [row.stored for row in self.rows if row.stored.record.kind is Kind.PANIC]
         return max(alerts, key=lambda stored: stored.place, default=None)
 
-    def behind(self, stored: StoredRecord, kind: Kind) -> list[int]:
-        places = [row.stored.place for row in self.rows if row.stored.record.kind is kind]
-        return sorted(place for place in places if place > stored.place)
+    def behind(self, stored: StoredRecord, kind: Kind) -> list[StoredRecord]:
+        found = [row.stored for row in self.rows if row.stored.record.kind is kind]
+        return sorted((each for each in found if each.place > stored.place), key=lambda each: each.place)
 
     def pending(self) -> list[StoredRecord]:
         return [row.stored for row in self.rows if row.receipt is None]
 
     def erase(self, older_s: float) -> None:
         newest = self.newest_alert
-        newest_position = self.behind(newest, Kind.POSITION)[-1:] if newest else []
+        closed = newest is not None and bool(self.behind(newest, Kind.CANCELLATION))
+        last_position = self.behind(newest, Kind.POSITION)[-1:] if newest is not None and not closed else []
+        alerts = [row.stored for row in self.rows if row.stored.record.id.stream is Stream.ALERT]
+        # an older one must not pass for the newest, and it must not pass for open without what closed it
+        protected = not closed or any(
+            each.delivered is None or each.delivered.lifetime_s >= older_s or each.place < newest.place
+            for each in alerts
+            if newest is not None
+        )
 
         def stays(row: Row) -> bool:
             stored = row.stored
-            if stored.delivered is None or stored.delivered.lifetime_s >= older_s:
+            if stored.delivered is None or stored in last_position:
                 return True
-            if newest is not None and stored.record.id.stream is Stream.ALERT and stored.place >= newest.place:
+            if stored.record.id.stream in (Stream.POSITION, Stream.PRESENCE):
+                return False
+            if stored.delivered.lifetime_s >= older_s:
                 return True
-            return stored.place in newest_position
+            return (
+                protected
+                and newest is not None
+                and stored.record.id.stream is Stream.ALERT
+                and stored.place >= newest.place
+            )
 
+        before = len(self.rows)
         self.rows = [row for row in self.rows if stays(row)]
+        if len(self.rows) < before:
+            self.erase(older_s)
 
 
 class Comparison(RuleBasedStateMachine):
@@ -172,6 +194,14 @@ class Comparison(RuleBasedStateMachine):
             stored = row.stored
             kept = shifted(stored.stored) if stored.record.id.session == session else stored.stored
             row.stored = replace(stored, stored=kept, delivered=stored.delivered and shifted(stored.delivered))
+        duty = self.model.duty
+        if duty is not None and duty.session == session:
+            self.model.duty = replace(duty, began=shifted(duty.began))
+
+    @rule(duty=st.none() | st.builds(Duty, some_moment, st.sampled_from([FIRST, SECOND])))
+    def keep_duty(self, duty: Duty | None) -> None:
+        self.do(self.outbox.keep_duty(duty))
+        self.model.duty = duty
 
     @rule(records=some_records, receipt=st.binary(min_size=1, max_size=3), moment=some_moment)
     def mark_delivered(self, records: list[SignedRecord], receipt: bytes, moment: Moment) -> None:
@@ -220,6 +250,7 @@ class Comparison(RuleBasedStateMachine):
     def the_same_is_known(self) -> None:
         assert self.do(self.outbox.history()) == History(self.model.heads)
         assert self.do(self.outbox.clock()) == self.model.clock
+        assert self.do(self.outbox.duty()) == self.model.duty
         counts = dict.fromkeys(Stream, 0)
         for stored in self.model.pending():
             counts[stored.record.id.stream] += 1
@@ -228,7 +259,7 @@ class Comparison(RuleBasedStateMachine):
         expected = newest and EarlierAlert(
             newest,
             cancelled=bool(self.model.behind(newest, Kind.CANCELLATION)),
-            located=bool(self.model.behind(newest, Kind.POSITION)),
+            position=next(iter(reversed(self.model.behind(newest, Kind.POSITION))), None),
         )
         assert self.do(self.outbox.latest_alert()) == expected
         connection = self.outbox._connection
@@ -274,6 +305,8 @@ def clock_goes_back(connection: apsw.Connection, moment: Moment) -> None:
         (rows, "CHAINED_STREAMS", "0, 1, 2"),
         (rows, "CHAINED_STREAMS", "1"),
         (queries, "ERASABLE", "SELECT position FROM record WHERE delivered_lifetime_s < ?1 OR ?2 + ?3 < 0"),
+        (queries, "ERASABLE_POSITIONS", "SELECT position FROM record WHERE ?1 < 0"),
+        (queries, "NEEDED_YET", "SELECT ?1 + ?2 < 0"),
         (queries, "CANCELLED", "SELECT 0 > ?"),
     ],
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bondmate.errors import StoreError, StoreTrouble
 from bondmate.records import (
     ClockSource,
+    Duty,
     EarlierAlert,
     Felt,
     Head,
@@ -28,7 +29,7 @@ from bondmate.records import (
 from bondmate.store import outbox as outbox_module
 from bondmate.store import queries as sql
 from bondmate.store import rows
-from bondmate.store.database import open_database
+from bondmate.store.database import DATABASE_FILE, open_database
 from bondmate.store.outbox import SqliteOutbox
 from tests.store.disk import power_cut_disk
 from tests.store.samples import DEVICE, FIRST, NOON, SECOND, START, added, all_pending, left, raw, record, used
@@ -65,7 +66,7 @@ def test_any_record_comes_back_as_it_was(
         return await outbox.latest_alert()
 
     found = used(tmp_path_factory.mktemp("outbox"), use)
-    assert found == EarlierAlert(StoredRecord(given_record, 1, moment, None, Felt.NOTHING), False, False)
+    assert found == EarlierAlert(StoredRecord(given_record, 1, moment, None, Felt.NOTHING), False, None)
 
 
 def test_an_empty_outbox_knows_nothing(tmp_path: Path) -> None:
@@ -375,22 +376,42 @@ def test_the_clock_is_the_moment_of_the_last_write_and_its_lifetime_never_goes_b
 def test_the_latest_alert_knows_of_the_cancellation_and_the_position_behind_it(tmp_path: Path) -> None:
     old, new = record(Kind.PANIC, 1), record(Kind.PANIC, 1, SECOND)
 
-    def alert() -> tuple[SignedRecord, bool, bool] | None:
+    def alert() -> tuple[SignedRecord, bool, SignedRecord | None] | None:
         found = used(tmp_path, SqliteOutbox.latest_alert)
-        return None if found is None else (found.alert.record, found.cancelled, found.located)
+        if found is None:
+            return None
+        return found.alert.record, found.cancelled, None if found.position is None else found.position.record
 
     added(tmp_path, record(Kind.POSITION, 1))
     assert alert() is None
     added(tmp_path, record(Kind.OPENING, 1), old)
-    assert alert() == (old, False, False), "a position from before says nothing of it"
-    added(tmp_path, record(Kind.POSITION, 2), record(Kind.ANCHOR, 2))
-    assert alert() == (old, False, True)
+    assert alert() == (old, False, None), "a position from before says nothing of it"
+    added(tmp_path, record(Kind.POSITIONS_BEFORE, 2))
+    assert alert() == (old, False, None), "nor do those that are told from before"
+    added(tmp_path, record(Kind.POSITION, 3), record(Kind.POSITION, 4), record(Kind.ANCHOR, 2))
+    assert alert() == (old, False, record(Kind.POSITION, 4))
     added(tmp_path, record(Kind.CANCELLATION, 2))
-    assert alert() == (old, True, True)
+    assert alert() == (old, True, record(Kind.POSITION, 4))
     added(tmp_path, new, record(Kind.OPENING, 1, SECOND))
-    assert alert() == (new, False, False)
+    assert alert() == (new, False, None)
     added(tmp_path, record(Kind.CANCELLATION, 2, SECOND))
-    assert alert() == (new, True, False)
+    assert alert() == (new, True, None)
+
+
+def test_a_shift_is_kept_until_another_or_none_takes_its_place(tmp_path: Path) -> None:
+    first, second = Duty(Moment(5.0, 50), FIRST), Duty(Moment(7.0, None), SECOND)
+    assert used(tmp_path, SqliteOutbox.duty) is None
+    for duty in (first, second, None, first):
+        used(tmp_path, lambda outbox, duty=duty: outbox.keep_duty(duty))  # type: ignore[misc]
+        assert used(tmp_path, SqliteOutbox.duty) == duty
+
+
+@pytest.mark.parametrize("change", ["began_lifetime_s = 9e999", "began_lifetime_s = -1.0", "session = x'00'"])
+def test_a_shift_that_the_disk_has_changed_counts_as_none(change: str, tmp_path: Path) -> None:
+    used(tmp_path, lambda outbox: outbox.keep_duty(Duty(Moment(5.0, 50), FIRST)))
+    with closing(apsw.Connection(str(tmp_path / DATABASE_FILE))) as connection:
+        connection.execute(f"PRAGMA ignore_check_constraints = 1; UPDATE duty SET {change}")
+    assert used(tmp_path, SqliteOutbox.duty) is None
 
 
 def test_a_record_that_is_there_already_is_left_as_it_is(tmp_path: Path) -> None:
@@ -406,7 +427,7 @@ def test_a_record_that_is_there_already_is_left_as_it_is(tmp_path: Path) -> None
         await outbox.add(panic, Moment(9.0, 99))
         assert await all_pending(outbox) == [StoredRecord(cancellation, 2, Moment(2.0, 43), None, Felt.NOTHING)]
         found = await outbox.latest_alert()
-        assert found == EarlierAlert(StoredRecord(panic, 1, stored, marked, Felt.DELIVERED), True, False)
+        assert found == EarlierAlert(StoredRecord(panic, 1, stored, marked, Felt.DELIVERED), True, None)
         assert (await outbox.history()).heads[Stream.ALERT] == head_of(cancellation), "what came behind stays the head"
 
     used(tmp_path, use)
@@ -522,6 +543,8 @@ def test_a_record_of_a_newer_daemon_stays_and_holds_nothing_up(
         (sql.NEWEST_POSITION, (1,), "record_stream"),
         (sql.CANCELLED, (1,), "record_stream"),
         (sql.ERASABLE, (1.0, 1, 1), "record_delivered"),
+        (sql.ERASABLE_POSITIONS, (1,), "record_stream"),
+        (sql.NEEDED_YET, (1, 1.0), "record_stream"),
         (f"SELECT {rows.COLUMNS} FROM record WHERE digest = ?", (b"",), "record_digest"),
     ],
 )

@@ -31,7 +31,7 @@ def digests(*records: SignedRecord) -> list[object]:
 
 
 def test_what_was_delivered_longer_ago_is_erased_and_nothing_else(tmp_path: Path) -> None:
-    old, new, waiting = (record(Kind.POSITION, number) for number in (1, 2, 3))
+    old, new, waiting = (record(Kind.HEALTH, number) for number in (1, 2, 3))
 
     async def use(outbox: SqliteOutbox) -> None:
         await delivered(outbox, Moment(10.0, 10**15), old)
@@ -43,28 +43,92 @@ def test_what_was_delivered_longer_ago_is_erased_and_nothing_else(tmp_path: Path
     assert there(tmp_path) == digests(new, waiting), "by the device's age, whatever UTC said"
 
 
-def test_the_newest_alert_stays_with_what_says_how_it_ended(tmp_path: Path) -> None:
+def test_the_newest_alert_stays_while_it_is_open_with_its_last_position(tmp_path: Path) -> None:
     erased = [
         record(Kind.PANIC, 1),
         record(Kind.POSITION, 1),
         record(Kind.CANCELLATION, 2),
         record(Kind.OPENING, 1),
     ]
-    kept = [record(Kind.PANIC, 1, SECOND), record(Kind.CANCELLATION, 2, SECOND), record(Kind.POSITION, 9, SECOND)]
+    kept = [record(Kind.PANIC, 1, SECOND), record(Kind.POSITION, 9, SECOND)]
     track = [record(Kind.POSITION, number, SECOND) for number in range(1, 9)]
 
     async def use(outbox: SqliteOutbox) -> None:
-        await delivered(outbox, START, *erased, kept[0], kept[1], *track, kept[2], record(Kind.ANCHOR, 2, SECOND))
+        await delivered(outbox, START, *erased, kept[0], *track, kept[1], record(Kind.ANCHOR, 2, SECOND))
         before = await outbox.latest_alert()
         history = await outbox.history()
         await outbox.upkeep(Moment(1e6, None), KEEP_S)
         assert await outbox.latest_alert() == before
         assert before is not None
-        assert (before.alert.record, before.cancelled, before.located) == (kept[0], True, True)
+        assert before.position is not None
+        assert (before.alert.record, before.cancelled, before.position.record) == (kept[0], False, kept[1])
         assert await outbox.history() == history, "the chains go on from what was erased"
 
     used(tmp_path, use)
     assert there(tmp_path) == digests(*kept)
+
+
+def test_an_alert_that_is_closed_goes_in_its_time_and_its_positions_at_once(tmp_path: Path) -> None:
+    alert = [record(Kind.PANIC, 1), record(Kind.CANCELLATION, 2)]
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await delivered(outbox, START, *alert, record(Kind.POSITIONS_BEFORE, 1), record(Kind.POSITION, 2))
+        await outbox.upkeep(Moment(KEEP_S - 1, None), KEEP_S)
+
+    used(tmp_path, use)
+    assert there(tmp_path) == digests(*alert)
+    used(tmp_path, lambda outbox: outbox.upkeep(Moment(KEEP_S + 1, None), KEEP_S))
+    assert there(tmp_path) == []
+
+
+def test_a_closed_alert_stays_while_an_older_one_waits_which_must_not_pass_for_the_newest(tmp_path: Path) -> None:
+    older, alert = record(Kind.PANIC, 1), [record(Kind.PANIC, 2), record(Kind.CANCELLATION, 3)]
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await outbox.add(older, START)
+        await delivered(outbox, START, *alert)
+        await outbox.upkeep(Moment(1e6, None), KEEP_S)
+        newest = await outbox.latest_alert()
+        assert newest is not None
+        assert newest.cancelled
+        await outbox.mark_delivered(older.digest, b"receipt", START)
+        await outbox.upkeep(Moment(1e6, None), KEEP_S)
+
+    used(tmp_path, use)
+    assert there(tmp_path) == []
+
+
+@pytest.mark.parametrize("waits", [0, 1])
+def test_what_closed_an_alert_is_not_erased_before_it(waits: int, tmp_path: Path) -> None:
+    """Else a restart would take the alert for open, and the device would be tracked again."""
+    alert, end = record(Kind.PANIC, 1), record(Kind.CANCELLATION, 2)
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await outbox.add(alert, START)
+        await delivered(outbox, Moment(1.0, None), end)
+        if not waits:
+            await outbox.mark_delivered(alert.digest, b"receipt", Moment(500.0, None))
+        await outbox.upkeep(Moment(550.0, None), KEEP_S)
+        newest = await outbox.latest_alert()
+        assert newest is not None
+        assert newest.cancelled
+        await outbox.mark_delivered(alert.digest, b"receipt", Moment(600.0, None))
+        await outbox.upkeep(Moment(701.0, None), KEEP_S)
+
+    used(tmp_path, use)
+    assert there(tmp_path) == []
+
+
+def test_presences_that_were_delivered_go_at_once_and_others_stay(tmp_path: Path) -> None:
+    waiting = record(Kind.PRESENCE, 2)
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await delivered(outbox, START, record(Kind.PRESENCE, 1), record(Kind.HEALTH, 1))
+        await outbox.add(waiting, START)
+        await outbox.upkeep(Moment(1.0, None), KEEP_S)
+
+    used(tmp_path, use)
+    assert there(tmp_path) == digests(record(Kind.HEALTH, 1), waiting)
 
 
 def test_a_position_from_before_the_newest_alert_does_not_stay_for_it(tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Looks at the parts again and again: what does not work becomes a fault, and a fault that lasts a health record."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from bondmate.core.health import HealthWatch
+from bondmate.faults import Faults
+from bondmate.ports import Bearer, Locator
+from bondmate.records import Kind, UtcTime, unix_ms
+from bondmate.tracker import Recording
+
+OBSERVE_S = 1.0
+"""How often: people look less often."""
+
+
+class Observer:
+    """All methods run in the event loop; times are the loop's, which is monotonic."""
+
+    def __init__(
+        self,
+        locator: Locator,
+        bearers: Sequence[Bearer],
+        faults: Faults,
+        is_needed: Callable[[], bool],
+        utc: Callable[[float], UtcTime | None],
+        record: Recording,
+    ) -> None:
+        """`is_needed` tells whether anything is to be sent: a bearer that nobody needs is no fault."""
+        self._locator = locator
+        self._bearers = bearers
+        self._faults = faults
+        self._is_needed = is_needed
+        self._utc = utc
+        self._record = record
+        self._now = asyncio.get_running_loop().time
+        self._health = HealthWatch()
+        self._of_receiver: set[str] = set()
+        """The codes that the receiver had when it was looked at last."""
+
+    async def run(self) -> None:
+        """Look, until cancelled."""
+        while True:
+            self._look_at_receiver()
+            self._look_at_bearers()
+            if (lasting := self._health.step(self._faults.codes(), self._now())) is not None:
+                self._record(Kind.HEALTH, body=list(lasting))
+            await asyncio.sleep(OBSERVE_S)
+
+    def _look_at_receiver(self) -> None:
+        found = {fault.code: fault for fault in self._locator.faults()}
+        for fault in found.values():
+            self._report(fault.code, fault.text, fault.next)
+        for code in self._of_receiver - found.keys():
+            self._report(code, None, "")
+        self._of_receiver = set(found)
+
+    def _look_at_bearers(self) -> None:
+        needed = self._is_needed()
+        for bearer in self._bearers:
+            why = f"nothing can be delivered over {bearer.name}: {bearer.why_not}" if bearer.why_not else None
+            self._report(f"bearer-{bearer.name}", why if needed else None, "it is tried again and again by itself")
+
+    def _report(self, code: str, text: str | None, next_step: str) -> None:
+        self._faults.report(code, text, next_step, unix_ms(self._utc(self._now())))

@@ -1,0 +1,92 @@
+"""Where the device is, and only when that is justified: wakes and silences the receiver, and has recorded what is due.
+
+Knows nothing of how duty is kept (see duty) and how an alert goes on (see device): it is told.
+"""
+
+import logging
+from typing import Any, Protocol
+
+from bondmate import wire
+from bondmate.core.lamp import Lamp, Light
+from bondmate.core.tracking import Record, Tracking
+from bondmate.ports import Indicator, Locator
+from bondmate.records import EarlierAlert, Fix, Kind
+
+log = logging.getLogger(__name__)
+
+
+class Recording(Protocol):
+    """Makes a record of what is known now, and keeps it. `fix` is packed."""
+
+    def __call__(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> None: ...
+
+
+class Tracker:
+    """Times are the monotonic clock's, in seconds."""
+
+    def __init__(self, tracking: Tracking, locator: Locator, indicator: Indicator, record: Recording) -> None:
+        self.tracking = tracking
+        self._locator = locator
+        self._indicator = indicator
+        self._record = record
+        self._lamp = Lamp()
+
+    @property
+    def fix(self) -> Fix | None:
+        """The last fix; None when none may be known."""
+        return self.tracking.fix
+
+    def set_duty(self, on: bool, now: float) -> None:
+        """A shift begins, or ends."""
+        self.tracking.set_duty(on)
+        self._follow(now)
+
+    def open_alert(self, now: float) -> None:
+        """An alert is raised, and its record made: the positions from before it follow, and then those that come."""
+        earlier = self.tracking.open_alert()
+        if earlier:
+            self._record(Kind.POSITIONS_BEFORE, body=[wire.pack_long_fix(fix, now) for fix in earlier])
+        self._follow(now)
+
+    def resume_alert(self, earlier: EarlierAlert, age_s: float, now: float) -> None:
+        """An alert of an earlier session goes on. What it was recorded with last was stored so long ago."""
+        self.tracking.open_alert()
+        try:
+            packed = wire.fix_of((earlier.position or earlier.alert).record.data)
+            if packed is not None:
+                self.tracking.recall(wire.unpack_fix(packed, now - age_s))
+        except ValueError as error:
+            log.error("the last position cannot be read, the disk has changed it: %s", error)  # noqa: TRY400
+        self._follow(now)
+
+    def close_alert(self, now: float) -> None:
+        """No alert is open any more."""
+        self.tracking.close_alert()
+        self._follow(now)
+
+    def on_fix(self, fix: Fix, now: float, *, dated: bool) -> None:
+        """A new fix of the receiver; `dated`: UTC is known."""
+        match self.tracking.on_fix(fix, dated=dated):
+            case Record.POSITION:
+                self._record(Kind.POSITION, wire.pack_long_fix(fix, now))
+            case Record.PRESENCE:
+                self._record(Kind.PRESENCE, wire.pack_fix(self.tracking.coarse(fix), now, coarse=True))
+            case None:
+                pass
+
+    def armed(self, now: float) -> None:
+        """The device is armed, and shows it."""
+        self._follow(now)
+
+    def step(self, now: float) -> float | None:
+        """Show what there is to be shown; when that changes. Covert nothing is, and nobody need be woken for it."""
+        self._indicator.light(self._lamp.level(now))
+        return None if self._indicator.covert else self._lamp.next_due(now)
+
+    def _follow(self, now: float) -> None:
+        """Wake the receiver, or let it sleep, and show when the position is recorded as precisely as it is known."""
+        self._locator.wake(self.tracking.wants_receiver)
+        light = Light.PRECISE if self.tracking.alert_open else Light.ARMED
+        if light is Light.PRECISE and self._lamp.shows is not light and self._indicator.covert:
+            log.warning("positions are recorded precisely from now on, and the LED does not show it: covert")
+        self._lamp.show(light, now)
