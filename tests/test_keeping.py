@@ -727,4 +727,6 @@ def test_the_page_on_reliability_has_every_trouble_and_every_rule() -> None:
         [row] = re.findall(rf"^\| {stream.label}[^|]*\| (\d+) \|.*\| ([^|]*) \|$", page, re.MULTILINE)
         hours = rule.expires_s / 3600
         expires = "never" if hours == math.inf else f"after {hours:.0f} h, at the latest after {hours * 1.25:.0f} h"
+        if rule.of_a_shift:
+            expires += "; at the end of the shift all that were not delivered"
         assert row == (str(rule.bound), expires)
