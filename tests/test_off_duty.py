@@ -72,17 +72,18 @@ async def lived(desk: Desk, seconds: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def all_that_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def all_that_is_logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("bondmate.observer.OBSERVE_S", 20.0)  # of a day each second would take a while
 
 
 def test_a_day_off_duty_leaves_no_position_anywhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         async with running(tmp_path) as desk:
             # a shift, whose last presences nobody answers
-            await lived(desk, HOUR)
+            await lived(desk, HOUR // 2)
             desk.bearer.answer = silence
-            await lived(desk, HOUR)
+            await lived(desk, HOUR // 2)
             assert desk.device.waiting()[Stream.PRESENCE] > 0
             assert kept(desk)
             await desk.device.set_duty(False)

@@ -36,6 +36,8 @@ from tests.desk import (
 )
 from tests.virtual import run
 
+OFF_S = 1800.0
+"""How long the device is without power."""
 LAT, LON = 38.7222525, -9.1393375
 
 
@@ -431,10 +433,10 @@ def test_a_shift_counts_on_through_a_restart(tmp_path: Path) -> None:
             await asyncio.sleep(5)
             desk.device.cancel_alert()
             await asyncio.sleep(2)
-        off_s[0] = 3600.0
+        off_s[0] = OFF_S
         async with restarted(tmp_path, utc_ms=utc_ms, session=EARLIER) as desk:
             assert on_duty(desk)
-            await asyncio.sleep(DUTY_MAX_S / 2 - 3600 - 120)
+            await asyncio.sleep(DUTY_MAX_S / 2 - OFF_S - 120)
             assert on_duty(desk)
             await asyncio.sleep(240)
             assert not on_duty(desk)

@@ -491,8 +491,11 @@ KINDS = [("ublox", "ublox"), ("ublox", "ublox-m8"), ("quectel-pmtk", "quectel-pm
 
 
 @pytest.mark.parametrize(("receiver", "kind"), KINDS)
-def test_a_makers_receiver_is_set_up_sleeps_and_wakes(receiver: str, kind: str, tmp_path: Path) -> None:
+def test_a_makers_receiver_is_set_up_sleeps_and_wakes(
+    receiver: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Five fixes a second, of GPS alone, and no GLL or VTG: as it says itself that it obeyed."""
+    monkeypatch.setattr("bondmate.core.sky.STALE_S", 1.5)
 
     async def main() -> None:
         fixes: list[Fix] = []
