@@ -10,15 +10,11 @@ from bondmate_sim.programme import NMEA_MEDIATEK, Programme
 from bondmate_sim.receiver import Reaction, together
 from bondmate_sim.receiver_pmtk import Pmtk
 from bondmate_sim.sky import System
+from tests.sim.spoken import programme
 
 RELEASE = b"$PMTK605*31\r\n"
 STANDBY = b"$PMTK161,0*28\r\n"
 BACK = b"$PMTK010,002*2D\r\n"
-
-
-def programme(receiver: Pmtk) -> Programme:
-    assert receiver.programme is not None
-    return receiver.programme
 
 
 def test_the_factory_s_settings() -> None:

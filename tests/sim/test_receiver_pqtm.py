@@ -10,6 +10,7 @@ from bondmate_sim.programme import NMEA_411, Programme
 from bondmate_sim.receiver import Reaction, together
 from bondmate_sim.receiver_pqtm import Pqtm
 from bondmate_sim.sky import System
+from tests.sim.spoken import programme
 
 SAVE, HOT, RESET = b"$PQTMSAVEPAR*5A\r\n", b"$PQTMHOT*4B\r\n", b"$PQTMSRR*4B\r\n"
 VERSION = b"$PQTMVERNO*58\r\n"
@@ -18,11 +19,6 @@ ONE_HERTZ = b"$PQTMCFGFIXRATE,W,1000*59\r\n"
 FOUR_SYSTEMS = b"$PQTMCFGCNST,W,1,1,1,1,0,0*2B\r\n"
 GPS_ONLY = nmea.frame("PQTMCFGCNST,W,1,0,0,0,0,0")
 BANNER = b"$PQTMVER,1,MODULE,LG290P03AANR01A06S,2025/09/18,12:00:00*"
-
-
-def programme(receiver: Pqtm) -> Programme:
-    assert receiver.programme is not None
-    return receiver.programme
 
 
 def test_the_factory_s_settings() -> None:

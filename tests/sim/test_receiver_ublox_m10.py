@@ -2,7 +2,6 @@
 
 import pytest
 from pyubx2 import (
-    GET,
     SET,
     SET_LAYER_BBR,
     SET_LAYER_FLASH,
@@ -10,7 +9,6 @@ from pyubx2 import (
     TXN_NONE,
     TXN_START,
     UBXMessage,
-    UBXReader,
 )
 
 from bondmate_sim.programme import NMEA_411, Programme
@@ -18,6 +16,7 @@ from bondmate_sim.receiver import Reaction
 from bondmate_sim.receiver_ublox import Ublox
 from bondmate_sim.receiver_ublox_m10 import M10Configuration
 from bondmate_sim.sky import System
+from tests.sim.spoken import programme, ubx_verdict
 
 SYSTEMS = {
     "GPS": System.GPS, "SBAS": System.SBAS, "GAL": System.GALILEO,
@@ -36,17 +35,6 @@ def receiver() -> Ublox:
     return Ublox(M10Configuration())
 
 
-def programme(one: Ublox) -> Programme:
-    assert one.programme is not None
-    return one.programme
-
-
-def verdict(reaction: Reaction) -> str:
-    answer = UBXReader.parse(reaction.octets, msgmode=GET)
-    assert answer.clsID == 0x06
-    return str(answer.identity)
-
-
 def test_the_factory_s_settings() -> None:
     # UBX-21035062: the default values in the tables 61 (CFG-MSGOUT), 75 (CFG-RATE) and 79 (CFG-SIGNAL).
     assert programme(receiver()) == Programme(
@@ -61,7 +49,7 @@ def test_the_factory_s_settings() -> None:
 def test_every_sentence_has_its_key(sentence: str) -> None:
     one = receiver()
     reaction = one.hear(valset((f"CFG_MSGOUT_NMEA_ID_{sentence}_UART1", 3)), 0.0)
-    assert (verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed {sentence} every 3",))
+    assert (ubx_verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed {sentence} every 3",))
     changed = {name: rate for name, rate in programme(one).rates.items() if programme(receiver()).rates[name] != rate}
     assert changed == {sentence: 3}
 
@@ -72,7 +60,7 @@ def test_every_system_has_its_key(name: str) -> None:
     on = system not in programme(one).systems
     reaction = one.hear(valset((f"CFG_SIGNAL_{name}_ENA", int(on))), 0.0)
     word = "on" if on else "off"
-    assert (verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed {system.value} {word}",))
+    assert (ubx_verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed {system.value} {word}",))
     assert programme(one).systems ^ programme(receiver()).systems == {system}
 
 
@@ -81,7 +69,7 @@ def test_every_system_has_its_key(name: str) -> None:
 def test_rates_from_a_fifth_to_ten_hertz_are_obeyed(layers: int, interval_ms: int) -> None:
     one = receiver()
     reaction = one.hear(valset(("CFG_RATE_MEAS", interval_ms), layers=layers), 0.0)
-    assert (verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed rate {interval_ms} ms",))
+    assert (ubx_verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed rate {interval_ms} ms",))
     assert programme(one).interval_ms == interval_ms
 
 
@@ -102,7 +90,7 @@ def test_one_unknown_key_refuses_the_whole_message(key: str) -> None:
     one = receiver()
     for message in (valset(("CFG_RATE_MEAS", 200), (key, 0)), valset((key, 0), ("CFG_RATE_MEAS", 200))):
         reaction = one.hear(message, 0.0)
-        assert (verdict(reaction), reaction.news) == ("ACK-NAK", ())
+        assert (ubx_verdict(reaction), reaction.news) == ("ACK-NAK", ())
     assert programme(one) == programme(receiver())
 
 
@@ -137,21 +125,21 @@ def test_one_unknown_key_refuses_the_whole_message(key: str) -> None:
 def test_what_is_refused_changes_nothing(message: bytes) -> None:
     one = receiver()
     reaction = one.hear(message, 0.0)
-    assert (verdict(reaction), reaction.news) == ("ACK-NAK", ())
+    assert (ubx_verdict(reaction), reaction.news) == ("ACK-NAK", ())
     assert programme(one) == programme(receiver())
 
 
 def test_64_pairs_in_version_1_are_fine() -> None:
     one = receiver()
     message = UBXMessage("CFG", "CFG-VALSET", SET, payload=b"\1\1\0\0" + RATE_200 * 64)
-    assert verdict(one.hear(message.serialize(), 0.0)) == "ACK-ACK"
+    assert ubx_verdict(one.hear(message.serialize(), 0.0)) == "ACK-ACK"
     assert programme(one).interval_ms == 200
 
 
 def test_what_is_only_kept_counts_after_the_next_start() -> None:
     one = receiver()
-    assert verdict(one.hear(valset(("CFG_RATE_MEAS", 500), layers=SET_LAYER_BBR), 0.0)) == "ACK-ACK"
-    assert verdict(one.hear(valset(("CFG_RATE_MEAS", 250), layers=SET_LAYER_FLASH), 0.0)) == "ACK-ACK"
+    assert ubx_verdict(one.hear(valset(("CFG_RATE_MEAS", 500), layers=SET_LAYER_BBR), 0.0)) == "ACK-ACK"
+    assert ubx_verdict(one.hear(valset(("CFG_RATE_MEAS", 250), layers=SET_LAYER_FLASH), 0.0)) == "ACK-ACK"
     assert programme(one).interval_ms == 1000
     one.hear(valset(("CFG_MSGOUT_NMEA_ID_GSV_UART1", 0)) + SLEEP + b"\xff", 1.0)
     assert one.hear(b"", 2.0).news == ("awake",)
@@ -162,8 +150,8 @@ def test_what_is_only_kept_counts_after_the_next_start() -> None:
 @pytest.mark.parametrize("value", [("CFG_RATE_MEAS", 0), ("CFG_SIGNAL_GAL_ENA", 0)])
 def test_what_could_not_be_started_with_is_not_kept_either(value: tuple[str, int]) -> None:
     one = receiver()
-    assert verdict(one.hear(valset(("CFG_SIGNAL_GPS_ENA", 0), layers=SET_LAYER_FLASH), 0.0)) == "ACK-ACK"
-    assert verdict(one.hear(valset(value, layers=SET_LAYER_BBR), 0.0)) == "ACK-NAK"
+    assert ubx_verdict(one.hear(valset(("CFG_SIGNAL_GPS_ENA", 0), layers=SET_LAYER_FLASH), 0.0)) == "ACK-ACK"
+    assert ubx_verdict(one.hear(valset(value, layers=SET_LAYER_BBR), 0.0)) == "ACK-NAK"
     one.hear(SLEEP + b"\xff", 1.0)
     one.hear(b"", 2.0)
     assert programme(one).systems == programme(receiver()).systems - {System.GPS}
@@ -173,10 +161,10 @@ def test_what_could_not_be_started_with_is_not_kept_either(value: tuple[str, int
 def test_after_a_change_of_the_systems_half_a_second_is_deaf() -> None:
     one, rate = receiver(), valset(("CFG_RATE_MEAS", 200))
     on = valset(("CFG_SIGNAL_GLO_ENA", 1))
-    assert verdict(one.hear(on + rate, 5.0)) == "ACK-ACK", "one answer, to the first"
+    assert ubx_verdict(one.hear(on + rate, 5.0)) == "ACK-ACK", "one answer, to the first"
     assert one.hear(rate, 5.4) == Reaction()
     assert one.programme is not None, "but not dumb"
-    assert verdict(one.hear(rate, 5.5)) == "ACK-ACK"
+    assert ubx_verdict(one.hear(rate, 5.5)) == "ACK-ACK"
     assert one.hear(on + rate, 9.0).news == ("obeyed GLONASS on", "obeyed rate 200 ms"), "nothing changed"
 
 

@@ -1,13 +1,14 @@
 """The messages of an M8, made and judged by pyubx2."""
 
 import pytest
-from pyubx2 import GET, SET, SET_LAYER_RAM, TXN_NONE, UBXMessage, UBXReader
+from pyubx2 import SET, SET_LAYER_RAM, TXN_NONE, UBXMessage
 
 from bondmate_sim.programme import NMEA_40, Programme, Sentence
 from bondmate_sim.receiver import Reaction
 from bondmate_sim.receiver_ublox import Ublox
 from bondmate_sim.receiver_ublox_m8 import M8Configuration
 from bondmate_sim.sky import System
+from tests.sim.spoken import programme, ubx_verdict
 
 GNSS_IDS = {"GPS": 0, "SBAS": 1, "Galileo": 2, "BeiDou": 3, "IMES": 4, "QZSS": 5, "GLONASS": 6}
 NMEA_IDS: dict[Sentence, int] = {
@@ -25,17 +26,6 @@ NMEA_IDS: dict[Sentence, int] = {
 
 def receiver() -> Ublox:
     return Ublox(M8Configuration())
-
-
-def programme(one: Ublox) -> Programme:
-    assert one.programme is not None
-    return one.programme
-
-
-def verdict(reaction: Reaction) -> str:
-    answer = UBXReader.parse(reaction.octets, msgmode=GET)
-    assert answer.clsID == 0x06
-    return str(answer.identity)
 
 
 def gnss(on: str, off: str = "", *, most: int = 8, reserved: int = 4) -> bytes:
@@ -69,7 +59,7 @@ def test_both_forms_of_cfg_msg_are_obeyed(sentence: Sentence, form: int) -> None
     payload = name + b"\x05" if form == 3 else name + b"\x01\x05\x01\x01\x01\x00"
     one = receiver()
     reaction = one.hear(UBXMessage("CFG", "CFG-MSG", SET, payload=payload).serialize(), 0.0)
-    assert (verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed {sentence} every 5",))
+    assert (ubx_verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed {sentence} every 5",))
     assert programme(one).rates == {**programme(receiver()).rates, sentence: 5}
 
 
@@ -80,7 +70,7 @@ def test_rates_are_obeyed(meas_ms: int, nav: int, interval_ms: int) -> None:
     one = receiver()
     message = UBXMessage("CFG", "CFG-RATE", SET, measRate=meas_ms, navRate=nav, timeRef=0).serialize()
     reaction = one.hear(message, 0.0)
-    assert (verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed rate {interval_ms} ms",))
+    assert (ubx_verdict(reaction), reaction.news) == ("ACK-ACK", (f"obeyed rate {interval_ms} ms",))
     assert programme(one).interval_ms == interval_ms
 
 
@@ -95,7 +85,7 @@ def test_rates_are_obeyed(meas_ms: int, nav: int, interval_ms: int) -> None:
 def test_systems_that_two_radio_paths_can_hear_are_obeyed(on: str, off: str, heard: str) -> None:
     one = receiver()
     reaction = one.hear(gnss(on, off), 0.0)
-    assert verdict(reaction) == "ACK-ACK"
+    assert ubx_verdict(reaction) == "ACK-ACK"
     assert {system.value for system in programme(one).systems} == set(heard.split())
     named = [*(f"obeyed {name} on" for name in on.split()), *(f"obeyed {name} off" for name in off.split())]
     assert list(reaction.news) == [news for news in named if "IMES" not in news]
@@ -130,7 +120,7 @@ def test_systems_that_two_radio_paths_can_hear_are_obeyed(on: str, off: str, hea
 def test_what_is_refused_changes_nothing(message: bytes) -> None:
     one = receiver()
     reaction = one.hear(message, 0.0)
-    assert (verdict(reaction), reaction.news) == ("ACK-NAK", ())
+    assert (ubx_verdict(reaction), reaction.news) == ("ACK-NAK", ())
     assert programme(one) == programme(receiver())
 
 
