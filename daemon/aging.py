@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 
 UPKEEP_S = 600.0
 """How often the device's age is kept and old records are erased: seldom, to spare the card."""
-RESERVE_RETRY_S = 60.0
-"""How soon that is tried again where the disk has no room for the reserve."""
+RETRY_S = 60.0
+"""How soon that is tried again where it failed."""
 
 
 class Aging:
@@ -113,7 +113,8 @@ class Aging:
         try:
             await self._outbox.upkeep(self.moment(), self._keep_delivered_s)
         except StoreError as error:
+            self._upkeep_due_s = now + RETRY_S
             if error.trouble is not StoreTrouble.FULL:
                 raise
-            self._upkeep_due_s, self._no_room = now + RESERVE_RETRY_S, str(error)
+            self._no_room = str(error)
         return self._no_room

@@ -170,15 +170,19 @@ def _queue_text(rows: list[dict[str, Any]]) -> str:
         if row["record"] is None:
             lines.append(f"and {row['count']:,} more: {row['why']}")
             continue
-        when = "under way" if row["state"] == "in_flight" else f"next try in {row['next_try_s']:.1f} s"
-        lines.append(
-            f"{row['record']}  {row['kind']}, {row['state']}, attempts {row['attempts']}, {when}: {row['why']}"
-        )
+        words = [row["kind"], row["state"], f"attempts {row['attempts']}"]
+        if row["state"] == "in_flight":
+            words.append("under way")
+        elif row["next_try_s"] is not None:
+            words.append(f"next try in {row['next_try_s']:.1f} s")
+        lines.append(f"{row['record']}  {', '.join(words)}: {row['why']}")
     return "\n".join(lines)
 
 
 def _duty_text(duty: dict[str, Any]) -> str:
-    if duty["duty"] == "off":
+    if duty["duty"] == "off" and duty["alert_open"]:
+        text = "Off duty; but an alert is open, and positions are recorded until it is closed."
+    elif duty["duty"] == "off":
         text = "Off duty. The receiver sleeps, and no position is recorded; the button works."
     else:
         ends = f"at {duty['ends_at']}" if duty["ends_at"] else "by itself; when, can be told when UTC is known"
@@ -191,7 +195,7 @@ def _duty_text(duty: dict[str, Any]) -> str:
 def _privacy_text(privacy: dict[str, Any]) -> str:
     lines = [_paint(_BOLD, "What this device collects right now")]
     if not privacy["collected"]:
-        lines.append("  Nothing. You are off duty: the receiver sleeps, and nobody knows where you are.")
+        lines.append("  Nothing. You are off duty: the receiver sleeps, and the device does not know where you are.")
     for each in privacy["collected"]:
         lines += [
             f"  {each['text'].capitalize()}",

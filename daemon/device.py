@@ -18,6 +18,7 @@ from bondmate.core.clock import GnssClock
 from bondmate.core.delivery import Delivery
 from bondmate.core.feedback import FeedbackPlayer, Pattern
 from bondmate.core.gesture import HoldRecognizer
+from bondmate.core.lifetime import EARLIEST_UTC_MS
 from bondmate.core.shift import Shift, ShiftEvent
 from bondmate.core.tracking import Tracking, TrackingPolicy
 from bondmate.cose import PublicKey
@@ -89,6 +90,7 @@ class Device:
             Shift(parts.duty_max_s),
             parts.outbox,
             self._aging,
+            parts.faults,
             parts.recorder.session,
             lambda: self._keeper.store_state,
             parts.store_deadline_s,
@@ -135,7 +137,12 @@ class Device:
 
     async def run(self, armed: Callable[[], None]) -> None:
         """Be armed, call `armed`, and drive the cores until cancelled."""
-        listener = Listener(self._stored, self._not_stored, self._wake["delivery"].set)
+        listener = Listener(
+            self._stored,
+            self._not_stored,
+            self._wake["delivery"].set,
+            lambda: self._group.create_task(self._resume()),
+        )
         try:
             async with asyncio.TaskGroup() as self._group:
                 opening = self._open_chain()
@@ -159,7 +166,10 @@ class Device:
             await self._keeper.finish()
 
     async def _resume(self) -> None:
-        """Go on with the shift and the alert of an earlier session, unless there is something newer already."""
+        """Go on with the shift and the alert of an earlier session, unless there is something newer already.
+
+        Again when records of a damaged store were saved: an alert may be among them.
+        """
         await self._keeper.resumed.wait()
         self._duty.adopt(self._keeper.duty)
         self._obey_duty()
@@ -186,9 +196,11 @@ class Device:
 
     def utc(self, now: float) -> UtcTime | None:
         """UTC at `now`, and how sure that is; None while it is unknown."""
-        if self._parts.system_utc_ms is not None:
-            return UtcTime(self._parts.system_utc_ms(), ClockSource.SYSTEM)
-        return self._gnss_clock.utc(now)
+        if self._parts.system_utc_ms is None:
+            return self._gnss_clock.utc(now)
+        utc_ms = self._parts.system_utc_ms()
+        # a board without a battery for its clock begins in 1970
+        return None if utc_ms < EARLIEST_UTC_MS else UtcTime(utc_ms, ClockSource.SYSTEM)
 
     # --- what comes in ---------------------------------------------------------------------------
 
@@ -209,9 +221,8 @@ class Device:
             self._anchored = True
             self._keeper.keep(self._parts.recorder.make(Kind.ANCHOR, now, clock))
         # UTC may just have told that the shift ended while the device was without power
-        self._aging.moment()
         self._step_duty(now)
-        self._tracker.on_fix(fix, now, dated=clock is not None)
+        self._tracker.on_fix(fix, now, dated=clock is not None and self._duty.is_certain)
 
     def raise_alert(self, kind: Kind) -> AlertState:
         """Raise an alert with what is known now; it is stored and sent from here on by itself."""
@@ -335,13 +346,17 @@ class Device:
     def _step_duty(self, _now: float) -> float | None:
         match self._duty.step():
             case ShiftEvent.ENDING:
-                self._feedback.play(Pattern.ATTENTION, b"")
-                self._wake["feedback"].set()
+                self._attention()
             case ShiftEvent.ENDED:
+                self._attention()
                 self._obey_duty()
             case None:
                 pass
         return self._duty.next_due()
+
+    def _attention(self) -> None:
+        self._feedback.play(Pattern.ATTENTION, b"")
+        self._wake["feedback"].set()
 
     def _step_delivery(self, now: float) -> float | None:
         return self._sender.step(self._group, now)
@@ -356,9 +371,12 @@ class Device:
             self._wake[core].set()
 
     def _age_s(self, kept: StoredRecord) -> float:
-        """How long ago a record of an earlier session was stored; inf until UTC tells how long the device was off."""
+        """How long ago a record of an earlier session was made; inf where UTC then, or now, is unknown."""
         now = self._now()
-        return math.inf if self.utc(now) is None else self._aging.at(now) - kept.stored.lifetime_s
+        utc_ms, made_ms = unix_ms(self.utc(now)), unix_ms(kept.record.made_at)
+        if utc_ms is None or made_ms is None or utc_ms < made_ms:
+            return math.inf
+        return max((utc_ms - made_ms) / 1000, self._aging.at(now) - kept.stored.lifetime_s)
 
     def _record(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> None:
         now = self._now()

@@ -52,6 +52,8 @@ class Listener:
     """It is only in memory, and sent from there. It may still become stored."""
     queued: Callable[[], None]
     """There is something new to send."""
+    salvaged: Callable[[], object]
+    """Of a damaged store something was saved: `earlier` may be another alert now."""
 
 
 class Keeper:
@@ -305,6 +307,8 @@ class Keeper:
     async def _salvage(self) -> None:
         if await self._outbox.salvage():
             self._backlog.begin()
+            self.earlier = await self._outbox.latest_alert()
+            self._listener.salvaged()
 
     async def _load(self) -> None:
         if await self._backlog.load(self._now()):

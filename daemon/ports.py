@@ -25,7 +25,7 @@ from bondmate.records import (
 class Outbox(Protocol):
     """The durable queue. Every method raises StoreError, and returns only when its effect is on the disk.
 
-    While it is not open, every other call raises StoreError. Every write also keeps its moment as the clock's.
+    While it is not open, every other call raises StoreError. A write that is given a moment keeps it as the clock's.
     """
 
     async def open(self) -> Opened:
@@ -81,7 +81,7 @@ class Outbox(Protocol):
     async def duty(self) -> Duty | None:
         """The shift that was kept; None without one."""
 
-    async def keep_duty(self, duty: Duty | None) -> None:
+    async def keep_duty(self, duty: Duty | None, moment: Moment) -> None:
         """Keep a shift in place of any other, or that there is none."""
 
     async def upkeep(self, moment: Moment, keep_delivered_s: float) -> None:

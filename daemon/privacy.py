@@ -18,6 +18,10 @@ class Situation:
     alert_open: bool
     shift_ends_ms: int | None
     """UTC when the shift ends by itself; None off duty, and while UTC is unknown."""
+    is_dated: bool
+    """Whether a presence can be recorded: it needs a date, and a shift that is known to last."""
+    fix_known: bool
+    """Whether the device knows a position now."""
     policy: TrackingPolicy
     keep_delivered_s: float
     waiting: dict[str, int]
@@ -34,9 +38,9 @@ def report(situation: Situation) -> dict[str, Any]:
         "if_pressed": (
             f"A press sends at once where you are, as precisely as the receiver knows it, and the last {EARLIER}"
             " positions before it."
-            if situation.on_duty or situation.alert_open
-            else "A press goes at once, without a position: now the receiver sleeps. Where you are follows, as"
-            " precisely as it knows, when it has woken up."
+            if situation.fix_known
+            else "A press goes at once, without a position: none is known now. Where you are follows, as precisely as"
+            " the receiver knows it, when it does."
         )
         + f" Then your position goes every {policy.alert_interval_s:g} s and whenever it changed by {MOVED_M:g} m,"
         " until the alert is closed.",
@@ -44,7 +48,9 @@ def report(situation: Situation) -> dict[str, Any]:
         "kept": (
             "Positions and presences are erased within ten minutes of the gateway's receipt, the last position of an"
             f" open alert when that is closed; all else {situation.keep_delivered_s / 3600:g} h after its receipt,"
-            " the newest alert not before it is closed. Presences not delivered when the shift ends are dropped."
+            " the newest alert not before it is closed. An alert has the position that it was raised with. Presences"
+            " not delivered when the shift ends are dropped. The last positions are in the device's memory on duty and"
+            " while an alert is open, and nowhere else; whoever may use its local interface can see the latest."
         ),
     }
 
@@ -75,7 +81,8 @@ def _shift(situation: Situation) -> list[dict[str, Any]]:
     return [
         {
             "what": "presence",
-            "text": f"roughly where you are, every {policy.presence_interval_s:g} s",
+            "text": f"roughly where you are, every {policy.presence_interval_s:g} s"
+            + ("" if situation.is_dated else ", as soon as the date is known: until then nothing"),
             "why": "you are on duty: the control room has to know who is near",
             "precision_m": round(policy.cell_m),
             "precision": f"a cell of {policy.cell_m:.0f} m from north to south, and at most that from east to west",

@@ -6,6 +6,7 @@ Supervises the bearers: whatever one of them trips over, the others and the butt
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from bondmate import wire
 from bondmate.core.delivery import Delivery
@@ -32,12 +33,21 @@ class Sender:
         self._take_receipt = take_receipt
         self._wake = wake
         self._now = asyncio.get_running_loop().time
+        self._attempts: dict[int, asyncio.Task[None]] = {}
+        """Those under way, by their number."""
 
     def step(self, group: asyncio.TaskGroup, now: float) -> float | None:
         """Begin what is due, each in a task of `group`; when there is something to do next."""
+        for order in self._delivery.unwanted():
+            if task := self._attempts.get(order.number):
+                task.cancel()
         for order in self._delivery.poll(now):
-            group.create_task(self._transmit(order))
+            attempt = self._attempts[order.number] = group.create_task(self._transmit(order))
+            attempt.add_done_callback(partial(self._ended, order.number))
         return self._delivery.next_due()
+
+    def _ended(self, number: int, _attempt: asyncio.Task[None]) -> None:
+        del self._attempts[number]
 
     async def _transmit(self, order: Transmit) -> None:
         record, bearer = order.record, self._bearers[order.bearer]
@@ -52,6 +62,9 @@ class Sender:
             why = "the gateway's receipt did not name this record"
         except TimeoutError:
             why = f"no authenticated answer over {order.bearer}"
+        except asyncio.CancelledError:
+            self._delivery.failed(order, "broken off: nothing needs it now", self._now())
+            raise
         except (LinkError, RemoteError) as error:
             why = f"{order.bearer}: {error}"
         except Exception as error:

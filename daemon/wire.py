@@ -187,7 +187,7 @@ def fix_of(record: bytes) -> bytes | None:
     """The packed fix of a record of our own (tagged COSE_Sign1); None without one. ValueError for what is no record."""
     try:
         octets = cbor2.loads(cbor2.loads(record).value[2])[6]
-    except (cbor2.CBORDecodeError, AttributeError, IndexError, TypeError) as error:
+    except (cbor2.CBORDecodeError, AttributeError, LookupError, TypeError) as error:
         raise ValueError(f"not a record: {error}") from error
     if not isinstance(octets, bytes | None):
         raise ValueError("a record whose fix is no octets")  # noqa: TRY004 - from outside: the disk

@@ -235,6 +235,16 @@ def test_a_queue_says_what_waits_why_and_until_when(play: Callable[[Play], None]
     play(at)
 
 
+def test_off_duty_a_queue_says_that_it_rests(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        async with served(run, on_duty=False) as there:
+            said = await Console(there, capsys).says("queue")
+            rests = "waits for the next shift: off duty only what a press needs is sent"
+            assert said == f"{DEVICE}/{SESSION}/state/1  opening, stored, attempts 0: {rests}\n"
+
+    asyncio.run(main())
+
+
 def test_what_is_being_sent_is_under_way(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async def main() -> None:
         async with served(run, stalls=True) as there:
@@ -267,7 +277,7 @@ def test_duty_is_begun_ended_and_shown_in_words(play: Callable[[Play], None]) ->
         assert re.fullmatch(on_duty, await console.says("duty", "on"))
         assert re.fullmatch(on_duty, await console.says("duty"))
         assert console.there.device.duty.is_on
-        assert set(await console.json("duty")) == {"duty", "ends_at"}
+        assert set(await console.json("duty")) == {"duty", "ends_at", "alert_open"}
 
     play(at)
 
@@ -288,6 +298,9 @@ def test_off_duty_in_an_alert_the_receiver_does_not_sleep(play: Callable[[Play],
         await console.says("duty", "off")
         await console.says("alert", "raise")
         assert has_line(await console.says("status"), "fix +none yet")
+        assert await console.says("duty") == (
+            "Off duty; but an alert is open, and positions are recorded until it is closed.\n"
+        )
 
     play(at)
 
@@ -300,7 +313,7 @@ def test_privacy_is_said_in_plain_words(play: Callable[[Play], None]) -> None:
         assert has_line(said, r"until      you go off duty, at 2026-11-21T0[45]:\d\d:\d\d\.\d{3}Z at the latest")
         assert has_line(said, "Not delivered yet: nothing.")
         await console.says("duty", "off")
-        assert "  Nothing. You are off duty: the receiver sleeps, and nobody knows where you are." in (
+        assert "  Nothing. You are off duty: the receiver sleeps, and the device does not know where you are." in (
             await console.says("privacy")
         )
         await console.says("alert", "raise")

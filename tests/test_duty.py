@@ -15,8 +15,9 @@ import pytest
 from bondmate.aging import Aging
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.shift import WARNING_S, Shift, ShiftEvent
-from bondmate.duty import CORRECT_S, DutyKeeper
+from bondmate.duty import CORRECT_S, FAULT, DutyKeeper
 from bondmate.errors import StoreError
+from bondmate.faults import Faults
 from bondmate.records import ClockSource, Duty, Moment, UtcTime
 from bondmate.store.outbox import SqliteOutbox
 from tests.desk import DEADLINE_S, DUTY_MAX_S, EARLIER, SESSION, UTC_MS, Disk, outbox_on, recorder
@@ -30,6 +31,7 @@ class Kept:
     duty: DutyKeeper
     outbox: SqliteOutbox
     disk: Disk
+    faults: Faults
     state: int | None = 0
     """In how many files before this one the store was; None while nothing can be written."""
     utc_ms: int | None = UTC_MS
@@ -46,8 +48,9 @@ async def kept_in(directory: Path) -> AsyncIterator[Kept]:
         return None if made.utc_ms is None else UtcTime(made.utc_ms, ClockSource.SYSTEM)
 
     aging = Aging(outbox, Delivery(DeliveryPolicy(), (), random.Random(1)), recorder(), utc, 0.0)
-    duty = DutyKeeper(Shift(DUTY_MAX_S), outbox, aging, SESSION, lambda: made.state, DEADLINE_S)
-    made = Kept(duty, outbox, disk)
+    faults = Faults()
+    duty = DutyKeeper(Shift(DUTY_MAX_S), outbox, aging, faults, SESSION, lambda: made.state, DEADLINE_S)
+    made = Kept(duty, outbox, disk, faults)
     try:
         yield made
     finally:
@@ -185,5 +188,110 @@ def test_the_end_of_a_shift_is_kept(tmp_path: Path) -> None:
             assert not there.duty.is_on
             await there.duty.settle()
             assert await there.outbox.duty() is None
+
+    run(story())
+
+
+# --- a shift of an earlier session ---------------------------------------------------------------------
+
+
+def test_until_utc_tells_it_is_not_certain_that_it_lasts(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with kept_in(tmp_path) as there:
+            there.utc_ms = None
+            there.duty.adopt(began(0.0))
+            assert (there.duty.step(), there.duty.is_on, certain(there)) == (None, True, False)
+            there.utc_ms = UTC_MS - 3600_000
+            assert (there.duty.step(), there.duty.is_on, certain(there)) == (None, True, False), (
+                "a clock that is behind"
+            )
+            there.utc_ms = UTC_MS + 60_000
+            assert (there.duty.step(), there.duty.is_on, certain(there)) == (None, True, True)
+
+    run(story())
+
+
+def certain(there: Kept) -> bool:
+    return there.duty.is_certain
+
+
+def test_it_ends_when_utc_tells_that_it_is_over_at_whatever_time(tmp_path: Path) -> None:
+    """Also where the clock was wrong at first, and a later correction tells: on a board without a battery for it."""
+
+    async def story() -> None:
+        async with kept_in(tmp_path) as there:
+            there.duty.adopt(began(0.0))
+            assert there.duty.step() is None
+            await asyncio.sleep(20)
+            there.utc_ms = UTC_MS + 3 * 24 * 3600_000
+            assert there.duty.step() is ShiftEvent.ENDED
+            await there.duty.settle()
+            assert await there.outbox.duty() is None
+
+    run(story())
+
+
+def test_one_of_which_nobody_can_know_when_it_began_ends(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with kept_in(tmp_path) as there:
+            there.utc_ms = None
+            there.duty.adopt(Duty(Moment(0.0, None), EARLIER))
+            assert there.duty.step() is None
+            there.utc_ms = UTC_MS
+            assert there.duty.step() is ShiftEvent.ENDED
+            assert "nobody can know any more when the shift began" in caplog.text
+
+    run(story())
+
+
+def test_one_that_begins_in_the_future_is_none(tmp_path: Path) -> None:
+    """One bit of the disk makes 8,000 years of a minute."""
+
+    async def story() -> None:
+        async with kept_in(tmp_path) as there:
+            there.duty.adopt(began(2.6e11))
+            assert not there.duty.is_on
+
+    run(story())
+
+
+def test_when_it_began_is_kept_once_utc_tells_that(tmp_path: Path) -> None:
+    """So that the next session can know it."""
+
+    async def story() -> None:
+        async with kept_in(tmp_path) as there:
+            there.utc_ms = None
+            there.duty.set(True)
+            await there.duty.settle()
+            assert await there.outbox.duty() == Duty(Moment(0.0, None), SESSION)
+            await asyncio.sleep(30)
+            due = there.duty.next_due()
+            assert due is not None
+            assert due <= asyncio.get_running_loop().time() + CORRECT_S
+            there.utc_ms = UTC_MS
+            assert there.duty.step() is None
+            await there.duty.settle()
+            kept = await there.outbox.duty()
+            assert kept is not None
+            assert kept.began.utc_ms == UTC_MS - 30_000
+            assert there.duty.next_due() == asyncio.get_running_loop().time() - 30 + DUTY_MAX_S - WARNING_S
+
+    run(story())
+
+
+def test_that_it_is_not_stored_is_a_fault_until_it_is(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with kept_in(tmp_path) as there:
+            there.disk.failure = StoreError("the card is gone")
+            there.duty.set(False)
+            assert not await there.duty.keep()
+            [fault] = there.faults.to_json()
+            assert (fault["code"], fault["text"]) == (
+                FAULT,
+                "that duty is off is not stored: a restart would forget it",
+            )
+            there.disk.failure = None
+            await there.duty.settle()
+            assert there.faults.codes() == []
 
     run(story())

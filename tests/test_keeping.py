@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bondmate import aging
+from bondmate.aging import UPKEEP_S
 from bondmate.core.surplus import RULES
 from bondmate.errors import StoreError, StoreTrouble
 from bondmate.keeping import ADVICE, HUNG_LASTS_S, RETRY_S
@@ -730,3 +732,21 @@ def test_the_page_on_reliability_has_every_trouble_and_every_rule() -> None:
         if rule.of_a_shift:
             expires += "; at the end of the shift all that were not delivered"
         assert row == (str(rule.bound), expires)
+
+
+def test_an_upkeep_that_failed_is_tried_again_soon(tmp_path: Path) -> None:
+    """And not only ten minutes later: positions wait to be erased."""
+
+    async def story() -> None:
+        async with running(tmp_path) as desk:
+            tried: list[float] = []
+
+            async def fails(*_: object) -> None:
+                tried.append(now())
+                raise StoreError("no")
+
+            desk.outbox.upkeep = fails  # type: ignore[method-assign,assignment]
+            await asyncio.sleep(UPKEEP_S + 2.5 * aging.RETRY_S)
+            assert [round(later - tried[0]) for later in tried] == [0, 60, 120]
+
+    run(story())

@@ -28,6 +28,8 @@ def situation(desk: Desk) -> privacy.Situation:
         on_duty=desk.device.duty.is_on,
         alert_open=desk.device.alert_open,
         shift_ends_ms=None,
+        is_dated=True,
+        fix_known=desk.device.fix is not None,
         policy=POLICY,
         keep_delivered_s=72 * 3600.0,
         waiting={stream.label: count for stream, count in desk.device.waiting().items()},
@@ -53,7 +55,7 @@ def test_off_duty_nothing_is_collected_and_the_report_says_so(tmp_path: Path) ->
             await stay(desk, 600)
             told = privacy.report(situation(desk))
             assert (told["duty"], told["alert_open"], told["collected"]) == ("off", False, [])
-            assert "without a position: now the receiver sleeps" in told["if_pressed"]
+            assert "without a position: none is known now" in told["if_pressed"]
             assert desk.records(Kind.PRESENCE) == desk.records(Kind.POSITION) == []
 
     run(story())
@@ -130,6 +132,8 @@ def text_of(**changed: Any) -> dict[str, Any]:
         "on_duty": True,
         "alert_open": False,
         "shift_ends_ms": UTC_MS,
+        "is_dated": True,
+        "fix_known": True,
         "policy": POLICY,
         "keep_delivered_s": 48 * 3600.0,
         "waiting": {},
@@ -154,3 +158,41 @@ def test_how_long_all_else_is_kept_is_as_configured() -> None:
 
 def test_while_an_alert_is_open_its_positions_are_all_that_is_collected() -> None:
     assert [each["what"] for each in text_of(alert_open=True)["collected"]] == ["position"]
+
+
+def test_without_a_date_no_presence_is_promised(tmp_path: Path) -> None:
+    [presence] = text_of(is_dated=False)["collected"]
+    assert presence["text"].endswith("as soon as the date is known: until then nothing")
+
+    async def story() -> None:
+        async with running(tmp_path, utc_ms=None, tracking=POLICY) as desk:
+            await stay(desk, 300)
+            assert desk.records(Kind.PRESENCE) == []
+
+    run(story())
+
+
+def test_without_a_fix_no_position_is_promised_of_a_press(tmp_path: Path) -> None:
+    assert "A press goes at once, without a position" in text_of(fix_known=False)["if_pressed"]
+
+    async def story() -> None:
+        async with running(tmp_path, tracking=POLICY) as desk:
+            await desk.press()
+            assert payload(desk.record(Kind.PANIC))[6] is None
+
+    run(story())
+
+
+def test_what_an_alert_keeps_is_said(tmp_path: Path) -> None:
+    assert "An alert has the position that it was raised with." in text_of()["kept"]
+
+    async def story() -> None:
+        async with running(tmp_path, tracking=POLICY) as desk:
+            await stay(desk, 60)
+            await desk.press()
+            desk.device.cancel_alert()
+            await asyncio.sleep(2 * UPKEEP_S)
+            assert desk.record(Kind.PANIC).digest in desk.rows()
+            assert payload(desk.record(Kind.PANIC))[6] is not None
+
+    run(story())

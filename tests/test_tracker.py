@@ -17,7 +17,7 @@ import pytest
 from bondmate import wire
 from bondmate.core.lamp import DARK_S, FLASH_S
 from bondmate.core.tracking import MOVED_M, TrackingPolicy
-from bondmate.records import Kind, SignedRecord, Stream, Suspicion
+from bondmate.records import ClockSource, Kind, SignedRecord, Stream, Suspicion, UtcTime
 from bondmate.store.database import DATABASE_FILE
 from tests.desk import (
     ATTENTION,
@@ -29,6 +29,7 @@ from tests.desk import (
     Desk,
     fix_at,
     left_in,
+    outbox_on,
     payload,
     recorder,
     running,
@@ -214,6 +215,30 @@ def test_off_duty_presences_that_wait_are_dropped_and_a_gap_says_so(tmp_path: Pa
     run(story())
 
 
+def test_at_the_end_of_a_shift_what_is_being_sent_is_broken_off(tmp_path: Path) -> None:
+    """Not even a retransmission tells then that the device is switched on."""
+    broken_off: list[float] = []
+
+    async def hangs(_record: SignedRecord) -> bytes:
+        try:
+            return await silence(_record)
+        except asyncio.CancelledError:
+            broken_off.append(asyncio.get_running_loop().time())
+            raise
+
+    async def story() -> None:
+        async with running(tmp_path) as desk:
+            await asyncio.sleep(5)
+            desk.bearer.answer = hangs
+            await walk(desk, 5)
+            assert desk.bearer.sent_of(Kind.PRESENCE)
+            assert await desk.device.set_duty(False)
+            await asyncio.sleep(0.1)
+            assert broken_off == [pytest.approx(asyncio.get_running_loop().time(), abs=0.2)]
+
+    run(story())
+
+
 def test_presences_and_positions_are_erased_soon_after_their_receipt(tmp_path: Path) -> None:
     async def story() -> None:
         async with running(tmp_path) as desk:
@@ -362,7 +387,7 @@ def test_a_shift_ends_by_itself_and_that_is_felt_before(tmp_path: Path) -> None:
             await asyncio.sleep(20)
             assert not on_duty(desk)
             assert not awake(desk)
-            assert desk.palm.pulses == ATTENTION
+            assert desk.palm.pulses == ATTENTION * 2, "and when it ended"
 
     run(story())
 
@@ -376,7 +401,7 @@ def test_a_shift_that_is_begun_anew_lasts_its_whole_time(tmp_path: Path) -> None
             assert on_duty(desk)
             await asyncio.sleep(120)
             assert not on_duty(desk)
-            assert desk.palm.pulses == ATTENTION * 2
+            assert desk.palm.pulses == ATTENTION * 3
 
     run(story())
 
@@ -506,14 +531,25 @@ def test_an_open_alert_is_tracked_again_after_a_restart(tmp_path: Path) -> None:
     run(story())
 
 
-@pytest.mark.parametrize("utc_ms", [None, 1_900_000_000_000 + 3600_000])
+@pytest.mark.parametrize(
+    ("then_known", "utc_ms"),
+    [
+        (True, 1_900_000_000_000 + 3600_000),
+        (True, None),
+        (False, 1_900_000_000_000 + 3600_000),
+        (True, 1_900_000_000_000 - 3600_000),
+    ],
+    ids=["an hour later", "UTC unknown", "UTC unknown then", "a clock that is behind"],
+)
 def test_the_position_that_is_known_again_after_a_restart_says_how_old_it_is(
-    utc_ms: int | None, tmp_path: Path
+    then_known: bool, utc_ms: int | None, tmp_path: Path
 ) -> None:
     async def story() -> None:
         session = recorder(EARLIER)
         fix = wire.pack_long_fix(fix_at(8.0, lat=1.0), 10.0)
-        alert, position = session.make(Kind.PANIC, 1.0, None), session.make(Kind.POSITION, 10.0, None, fix)
+        clock_then = UtcTime(1_900_000_000_000, ClockSource.SYSTEM)
+        alert = session.make(Kind.PANIC, 1.0, clock_then)
+        position = session.make(Kind.POSITION, 10.0, clock_then if then_known else None, fix)
         await left_in(tmp_path, alert, position, moment=replace(YOUNG, utc_ms=1_900_000_000_000))
         clock = None if utc_ms is None else lambda: utc_ms
         async with restarted(tmp_path, earlier=(alert, position), utc_ms=clock) as desk:
@@ -521,14 +557,15 @@ def test_the_position_that_is_known_again_after_a_restart_says_how_old_it_is(
             assert known is not None
             assert known.lat == 1.0
             age_s = known.age_s(asyncio.get_running_loop().time())
-            if utc_ms is None:
+            is_told = then_known and utc_ms is not None and utc_ms > 1_900_000_000_000
+            if not is_told:
                 assert age_s == math.inf
                 assert known.to_json(0.0)["age_s"] is None
             else:
                 assert age_s == pytest.approx(3600 + 2, rel=0.13), "an hour without power, and what it was before"
             await desk.press()
             age_code = payload(desk.record(Kind.PANIC))[6][9]
-            assert (age_code == 255) is (utc_ms is None)
+            assert (age_code == 255) is not is_told
 
     run(story())
 
@@ -575,5 +612,56 @@ def test_a_fix_in_memory_is_forgotten_at_the_end_of_a_shift(tmp_path: Path) -> N
             await desk.press()
             assert payload(desk.record(Kind.PANIC))[6] is None
             assert desk.records(Kind.POSITIONS_BEFORE) == []
+
+    run(story())
+
+
+def test_an_open_alert_that_is_saved_from_a_damaged_store_is_tracked_and_can_be_closed(tmp_path: Path) -> None:
+    alert = recorder(EARLIER).make(Kind.PANIC, 1.0, None)
+
+    async def story() -> None:
+        await left_in(tmp_path, alert)
+        outbox = outbox_on(tmp_path)
+        await outbox.open()
+        outbox._give_up(outbox._connection)  # type: ignore[arg-type]  # as when SQLite meets a damaged page
+        await outbox.close()
+        async with restarted(tmp_path, earlier=(alert,)) as desk:
+            await walk(desk, 20)
+            assert awake(desk)
+            assert desk.records(Kind.POSITION)
+            desk.device.cancel_alert()
+            assert not awake(desk)
+
+    run(story())
+
+
+def test_an_alert_from_memory_that_was_closed_is_not_open_after_a_restart(tmp_path: Path) -> None:
+    """It is committed when the store works again, behind its cancellation."""
+
+    async def story() -> None:
+        async with running(tmp_path, on_duty=None) as desk:
+            desk.disk.failure = OSError("no card")
+            await desk.press()
+            await asyncio.sleep(0.3)
+            assert desk.state == "delivered"
+            desk.disk.failure = None
+            desk.device.cancel_alert()
+            await asyncio.sleep(60)
+        async with restarted(tmp_path, session=EARLIER, earlier=tuple(desk.bearer.made.values())) as desk:
+            await walk(desk, 20)
+            assert desk.state == "cancelled"
+            assert not awake(desk)
+            assert desk.records(Kind.POSITION) == []
+
+    run(story())
+
+
+@pytest.mark.parametrize("utc_ms", [0, 1_700_000_000_000])
+def test_a_clock_that_was_never_set_tells_no_date(utc_ms: int, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, utc_ms=lambda: utc_ms) as desk:
+            await walk(desk, 20)
+            assert payload(desk.record(Kind.OPENING))[5] is None
+            assert desk.records(Kind.PRESENCE) == []
 
     run(story())

@@ -1,5 +1,6 @@
 """The bytes of docs/protocol.md: read back by the gateway's independent reader, and weighed as they would be sent."""
 
+import contextlib
 import datetime as dt
 import hashlib
 import math
@@ -334,6 +335,17 @@ def test_the_fix_of_our_own_record_is_found_in_it() -> None:
     assert wire.fix_of(record) == packed
     without = sign1(wire.encode_record(Kind.POSITION, 1, None, 0, None, None), aad, signer)
     assert wire.fix_of(without) is None
+
+
+def test_no_flipped_bit_of_a_record_gets_more_than_an_error_out_of_it() -> None:
+    """An array may become a map or a tag: whatever the disk makes of a record, it must not end the process."""
+    record = bytearray(worst_alert())
+    for place in range(len(record)):
+        for bit in range(8):
+            record[place] ^= 1 << bit
+            with contextlib.suppress(ValueError):
+                wire.fix_of(bytes(record))
+            record[place] ^= 1 << bit
 
 
 @given(st.binary(max_size=60) | st.recursive(st.none() | st.integers() | st.binary(), st.lists).map(cbor2.dumps))

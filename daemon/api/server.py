@@ -157,6 +157,8 @@ class Api:
             on_duty=device.duty.is_on,
             alert_open=device.alert_open,
             shift_ends_ms=self._shift_ends_ms(),
+            is_dated=device.utc(asyncio.get_running_loop().time()) is not None and device.duty.is_certain,
+            fix_known=device.fix is not None,
             policy=device.parts.tracking,
             keep_delivered_s=device.parts.keep_delivered_s,
             waiting={stream.label: count for stream, count in device.waiting().items()},
@@ -164,7 +166,11 @@ class Api:
         return web.json_response(privacy.report(situation))
 
     def _duty_json(self) -> dict[str, Any]:
-        return {"duty": _on_off(self._device.duty.is_on), "ends_at": utc_text(self._shift_ends_ms())}
+        return {
+            "duty": _on_off(self._device.duty.is_on),
+            "ends_at": utc_text(self._shift_ends_ms()),
+            "alert_open": self._device.alert_open,
+        }
 
     def _shift_ends_ms(self) -> int | None:
         """UTC when the shift ends by itself, where both are known."""

@@ -37,6 +37,9 @@ FOR_A_PRESS = frozenset({Stream.ALERT, Stream.POSITION})
 """What is sent off duty too: alerts, and the positions that were recorded while one was open."""
 
 
+RESTS = "waits for the next shift: off duty only what a press needs is sent"
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
     """The times of delivery, in seconds."""
@@ -98,6 +101,10 @@ class Delivery:
     def regime(self, *, on_duty: bool, alert_open: bool) -> None:
         """What the device is there for now."""
         self._on_duty, self._press_alone = on_duty, not on_duty and not alert_open
+
+    def unwanted(self) -> list[Transmit]:
+        """The attempts under way that nothing needs now, to be broken off."""
+        return [flight.order for flight in self._flights.values() if self._rests(flight.of)]
 
     # --- the queue ---------------------------------------------------------------------------------
 
@@ -187,9 +194,7 @@ class Delivery:
                 attempts=entry.attempts,
                 next_try_s=None if entry.due_s == math.inf or self._rests(entry) else max(0.0, entry.due_s - now),
                 bearer=entry.bearer,
-                why="waits for the next shift: off duty only what a press needs is sent"
-                if self._rests(entry)
-                else entry.why,
+                why=RESTS if self._rests(entry) else entry.why,
             )
             for entry in sorted(self._entries.values(), key=lambda entry: (_priority(entry), entry.born_s))
         ]
@@ -307,7 +312,11 @@ class Delivery:
 
     def _rests(self, entry: Queued) -> bool:
         """Whether it waits for a shift, or an alert."""
-        return self._press_alone and not entry.parked and entry.record.id.stream not in FOR_A_PRESS
+        stream = entry.record.id.stream
+        if entry.parked or self._on_duty:
+            return False
+        # where an officer was on duty is nobody's business any more, whatever happens later
+        return stream is Stream.PRESENCE or (self._press_alone and stream not in FOR_A_PRESS)
 
     def _is_crowded(self, channel: Channel) -> bool:
         waiting = sum(

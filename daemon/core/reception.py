@@ -88,8 +88,9 @@ class Reception:
         self._foreign, self._refused, self._left = None, None, 0
 
     def closed(self) -> None:
-        """The line is gone, or not needed."""
+        """The line is gone, or not needed: nothing of what it said is kept."""
         self._opened_s = None
+        self._renew()
 
     def feed(self, data: bytes, now: float) -> list[Heard]:
         """The sentences that `data` completes."""
@@ -151,6 +152,8 @@ class Reception:
         return "gnss-garbage", f"octets come, but no NMEA sentence {speed}"
 
     def _restart(self, now: float) -> None:
-        self._octets, self._noise = self.octets, self.noise
-        self._splitter = SentenceSplitter()
+        self._renew()
         self._tried_s, self._speaks, self._without = now, False, 0
+
+    def _renew(self) -> None:
+        self._octets, self._noise, self._splitter = self.octets, self.noise, SentenceSplitter()

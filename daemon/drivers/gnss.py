@@ -170,7 +170,7 @@ class GnssReceiver:
 
     def _closed(self) -> None:
         self._reception.closed()
-        self._talk = None
+        self._talk, self._frames = None, FrameSplitter()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

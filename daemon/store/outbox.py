@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+REWRITTEN_OCTETS = 4 << 20
+"""A file up to this size is written anew where something was erased: it takes milliseconds, and as much memory. One
+that is larger holds the records of an outage, and is swept when they are delivered."""
+
 
 class SqliteOutbox:
     """Implements ports.Outbox on a file in a directory. What its methods promise stands there."""
@@ -49,6 +53,8 @@ class SqliteOutbox:
         self._reserve = Reserve(directory)
         self._salvage = Salvage(directory, self._reserve)
         self._connection: apsw.Connection | None = None
+        self._to_sweep = True
+        """Records were deleted, perhaps by an earlier session, and copies of them may be left in the file."""
         self._changed: dict[bytes, int] = {}
         """The places of alerts that the disk has changed, by the digests under which they were handed out."""
 
@@ -181,6 +187,7 @@ class SqliteOutbox:
                 f" AND stream NOT IN ({rows.CHAINED_STREAMS})",
                 [(digest,) for digest in digests],
             )
+            self._to_sweep = True
 
         await self._write(run, moment)
 
@@ -207,11 +214,16 @@ class SqliteOutbox:
         """See ports.Outbox."""
 
         def run(connection: apsw.Connection) -> EarlierAlert | None:
-            place = connection.execute(queries.NEWEST_ALERT).get
-            found = connection.execute(f"SELECT {rows.COLUMNS} FROM record WHERE position = ?", (place,)).fetchall()  # noqa: S608 - a constant
+            newest: Any = connection.execute(queries.NEWEST_ALERT).fetchone()
+            if newest is None:
+                return None
+            found = connection.execute(
+                f"SELECT {rows.COLUMNS} FROM record WHERE position = ?",  # noqa: S608 - a constant
+                newest[:1],
+            ).fetchall()
             for alert in rows.readable(self._device, found, self._changed):
-                cancelled = bool(connection.execute(queries.CANCELLED, (place,)).get)
-                last = connection.execute(queries.NEWEST_POSITION, (place,)).get
+                cancelled = bool(connection.execute(queries.CANCELLED, newest).get)
+                last = connection.execute(queries.NEWEST_POSITION, newest[:1]).get
                 where = connection.execute(f"SELECT {rows.COLUMNS} FROM record WHERE position = ?", (last,)).fetchall()  # noqa: S608 - a constant
                 return EarlierAlert(alert, cancelled, next(rows.readable(self._device, where, self._changed), None))
             return None
@@ -222,9 +234,9 @@ class SqliteOutbox:
         """See ports.Outbox. One that cannot be read counts as none: then the device is off duty."""
         return await self._read(rows.duty)
 
-    async def keep_duty(self, duty: Duty | None) -> None:
-        """See ports.Outbox."""
-        await self._write(lambda connection: rows.keep_duty(connection, duty))
+    async def keep_duty(self, duty: Duty | None, moment: Moment) -> None:
+        """See ports.Outbox. That there is none may use the reserve: else a restart would go on with a shift."""
+        await self._write(lambda connection: rows.keep_duty(connection, duty), moment, spends=duty is None)
 
     async def upkeep(self, moment: Moment, keep_delivered_s: float) -> None:
         """See ports.Outbox. In many small steps: what else is to be done goes between them.
@@ -233,28 +245,9 @@ class SqliteOutbox:
         StoreError also when all else is done, but the disk has no room for the reserve (FULL).
         """
         older_s = moment.lifetime_s - keep_delivered_s
-
-        def erase(connection: apsw.Connection) -> int:
-            alert = connection.execute(queries.NEWEST_ALERT).get or queries.LAST_PLACE
-            position = connection.execute(queries.NEWEST_POSITION, (alert,)).get
-            steps: list[tuple[str, tuple[Any, ...]]] = [(queries.ERASABLE, (older_s, alert, position))]
-            if connection.execute(queries.CANCELLED, (alert,)).get:
-                position = None
-                if not connection.execute(queries.NEEDED_YET, (alert, older_s)).get:
-                    steps.insert(0, ("?", (alert,)))
-            steps.insert(0, (queries.ERASABLE_POSITIONS, (position,)))
-            for erasable, bindings in steps:
-                connection.execute(f"DELETE FROM record WHERE position IN ({erasable})", bindings)  # noqa: S608 - constants
-                if connection.changes() > 0:
-                    return connection.changes()
-            return 0
-
-        def empty_the_log(connection: apsw.Connection) -> None:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-
-        while await self._write(erase, moment):
-            pass
-        await self._read(empty_the_log)
+        while await self._write(lambda connection: _erase(connection, older_s), moment):
+            self._to_sweep = True
+        self._to_sweep = not await self._read(lambda connection: _sweep(connection, rewrite=self._to_sweep))
         await self._run(self._reserve.fill)
 
     async def _read(self, run: Callable[[apsw.Connection], T]) -> T:
@@ -316,3 +309,34 @@ class SqliteOutbox:
             text = f"and cannot be set aside: {error}"
         log.critical("%s is damaged: %s", self._path, text)
         return text
+
+
+def _erase(connection: apsw.Connection, older_s: float) -> int:
+    """Erase a little of what is not needed any more; how many records. Delivered before `older_s` is long ago."""
+    newest: Any = connection.execute(queries.NEWEST_ALERT).fetchone() or queries.NO_ALERT
+    position = connection.execute(queries.NEWEST_POSITION, newest[:1]).get
+    steps: list[tuple[str, tuple[Any, ...]]] = [(queries.ERASABLE, (*newest, older_s, position))]
+    if connection.execute(queries.CANCELLED, newest).get:
+        position = None
+        if not connection.execute(queries.NEEDED_YET, (*newest, older_s)).get:
+            steps.insert(0, ("?", newest[:1]))
+    steps.insert(0, (queries.ERASABLE_POSITIONS, (position,)))
+    steps += [("?", (place,)) for place in rows.changed(connection, (Stream.POSITION, Stream.PRESENCE))]
+    for erasable, bindings in steps:
+        connection.execute(f"DELETE FROM record WHERE position IN ({erasable})", bindings)  # noqa: S608 - constants
+        if connection.changes() > 0:
+            return connection.changes()
+    return 0
+
+
+def _sweep(connection: apsw.Connection, *, rewrite: bool) -> bool:
+    """Leave nothing of what was erased; whether that was possible.
+
+    SQLite overwrites what is deleted, but not the copies that it made when it moved rows from page to page.
+    """
+    octets: Any = connection.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").get
+    possible: bool = octets <= REWRITTEN_OCTETS
+    if rewrite and possible:
+        connection.execute("VACUUM")
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    return possible

@@ -135,9 +135,14 @@ def duty(connection: apsw.Connection) -> Duty | None:
     row: Any = connection.execute(
         "SELECT CAST(session AS BLOB), CAST(began_lifetime_s AS REAL), CAST(began_at_ms AS INTEGER) FROM duty"
     ).fetchone()
-    if row is None or len(row[0]) != SESSION_OCTETS or not 0 <= row[1] < math.inf:
+    if row is None:
         return None
-    return Duty(Moment(row[1], row[2]), SessionId(row[0]))
+    session, began_s, began_ms = row
+    # one bit of the file makes a number of no number, which SQLite reads as NULL
+    if session is None or len(session) != SESSION_OCTETS or began_s is None or not 0 <= began_s < math.inf:
+        log.error("the shift that was kept cannot be read: %r", row)
+        return None
+    return Duty(Moment(began_s, began_ms), SessionId(session))
 
 
 def keep_duty(connection: apsw.Connection, duty: Duty | None) -> None:
@@ -171,6 +176,18 @@ def readable(
             yield stored
         except (TypeError, ValueError) as error:
             log.error("a record stays in the outbox, for it cannot be read (%s): %s", error, row[:5])  # noqa: TRY400 - no bug of ours
+
+
+def changed(connection: apsw.Connection, streams: Iterable[Stream]) -> list[int]:
+    """The places of records of these streams that wait, and can never be sent: the disk has changed them."""
+    found: list[Any] = []
+    for stream in streams:
+        found += connection.execute(
+            "SELECT position, CAST(data AS BLOB), CAST(digest AS BLOB) FROM record INDEXED BY record_pending"
+            " WHERE receipt IS NULL AND stream = ?",
+            (int(stream),),
+        )
+    return [place for place, data, digest_ in found if data is None or digest(data) != digest_]
 
 
 def _stored(device: DeviceId, row: tuple[Any, ...]) -> StoredRecord:

@@ -1,4 +1,4 @@
-"""What can still be read of a damaged file: the records that no receipt was kept for, bit by bit.
+"""What can still be read of a damaged file: records that no receipt was kept for, and cancellations, bit by bit.
 
 Reads alone: the damaged file and its log stay as they are, for somebody who knows more about it. What is damaged is not
 there; whether a disk that fails to read is given another chance is the caller's choice. See salvage.
@@ -17,7 +17,7 @@ from typing import Any
 import apsw
 
 from bondmate.errors import StoreTrouble
-from bondmate.records import Felt, Moment
+from bondmate.records import Felt, Kind, Moment, Stream
 from bondmate.store import rows
 from bondmate.store.troubles import store_error, trouble_of
 from bondmate.wire import digest
@@ -31,7 +31,11 @@ LOOKED_AT = 1000
 """Places in one step; it reads some dozens of pages for them."""
 
 _BY_INDEX = "SELECT CAST(stream AS INTEGER), position, 1 FROM record INDEXED BY record_pending WHERE receipt IS NULL"
-_BY_TABLE = "SELECT CAST(stream AS INTEGER), position, receipt IS NULL FROM record NOT INDEXED"
+_BY_TABLE = (
+    "SELECT CAST(stream AS INTEGER), position, receipt IS NULL"  # noqa: S608 - a constant
+    f" OR (stream = {int(Stream.ALERT)} AND kind = {int(Kind.CANCELLATION)}) FROM record NOT INDEXED"
+)
+"""Cancellations also with a receipt: without them what they closed would look open. The gateway takes them once."""
 WALKS = (
     f"{_BY_INDEX} ORDER BY stream, position",
     f"{_BY_INDEX} ORDER BY stream DESC, position DESC",

@@ -19,6 +19,9 @@ ENDS_AT = dt.datetime(2026, 11, 21, 5, 0, 0, 120_000, tzinfo=dt.UTC)
 """UTC_TEXT and the 14 hours of a shift."""
 
 
+OFF_DUTY = {"duty": "off", "ends_at": None, "alert_open": False}
+
+
 def awake(there: Served) -> bool:
     """The receiver."""
     return there.sky.awake
@@ -42,7 +45,7 @@ async def put(there: Served, duty: object) -> tuple[int, Any]:
 def test_a_shift_is_begun_and_ended_and_stored(run: Path) -> None:
     async def main() -> None:
         async with served(run, on_duty=False) as there:
-            assert await got(there, "/duty") == {"duty": "off", "ends_at": None}
+            assert await got(there, "/duty") == OFF_DUTY
             assert not awake(there)
             code, answer = await put(there, "on")
             assert (code, answer["duty"], answer["stored"]) == (200, "on", True)
@@ -51,7 +54,7 @@ def test_a_shift_is_begun_and_ended_and_stored(run: Path) -> None:
             assert (await got(there, "/status"))["duty"] == "on"
             assert await there.outbox.duty() is not None
             code, answer = await put(there, "off")
-            assert (code, answer) == (200, {"duty": "off", "ends_at": None, "stored": True})
+            assert (code, answer) == (200, OFF_DUTY | {"stored": True})
             assert not awake(there)
             assert await there.outbox.duty() is None
 
@@ -61,7 +64,7 @@ def test_a_shift_is_begun_and_ended_and_stored(run: Path) -> None:
 def test_without_utc_nobody_knows_when_a_shift_ends(run: Path) -> None:
     async def main() -> None:
         async with served(run, utc_ms=None) as there:
-            assert await got(there, "/duty") == {"duty": "on", "ends_at": None}
+            assert await got(there, "/duty") == {"duty": "on", "ends_at": None, "alert_open": False}
 
     asyncio.run(main())
 
@@ -71,7 +74,7 @@ def test_a_shift_whose_end_cannot_be_stored_ends_and_says_so(run: Path) -> None:
         async with served(run) as there:
             await there.settled(1)
             await there.outbox.close()
-            assert await put(there, "off") == (200, {"duty": "off", "ends_at": None, "stored": False})
+            assert await put(there, "off") == (200, OFF_DUTY | {"stored": False})
             assert not awake(there)
 
     asyncio.run(main())

@@ -94,8 +94,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.bearers = BEARERS[:bearers]
         self.core = type(self).make(POLICY, self.bearers, random.Random(seed))
         self.now = 1000.0
-        self.press_alone = False
-        """Off duty, and no alert is open."""
+        self.on_duty, self.alert_open = True, False
         self.older_s = 0.0
         """How much older the device turned out to be."""
         self.queue: dict[bytes, Queued] = {}
@@ -174,7 +173,7 @@ class DeliveryMachine(RuleBasedStateMachine):
     @rule(on_duty=st.booleans(), alert_open=st.booleans())
     def duty(self, on_duty: bool, alert_open: bool) -> None:
         """A shift or an alert began or ended."""
-        self.press_alone = not on_duty and not alert_open
+        self.on_duty, self.alert_open = on_duty, alert_open
         self.core.regime(on_duty=on_duty, alert_open=alert_open)
         self._poll()
 
@@ -396,7 +395,9 @@ class DeliveryMachine(RuleBasedStateMachine):
             queued.retrying = True
 
     def _rests(self, signed: SignedRecord) -> bool:
-        return self.press_alone and signed.id.stream not in FOR_A_PRESS
+        if self.on_duty:
+            return False
+        return signed.id.stream is Stream.PRESENCE or not (self.alert_open or signed.id.stream in FOR_A_PRESS)
 
     def _any(self, data: st.DataObject) -> Queued:
         return self.queue[data.draw(st.sampled_from(sorted(self.queue)))]

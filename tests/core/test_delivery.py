@@ -476,7 +476,7 @@ def test_off_duty_what_no_press_needs_waits_and_says_so_until_a_shift_or_an_aler
     [row] = core.snapshot(0.0)
     assert (row.next_try_s, row.attempts) == (None, 0)
     assert row.why == "waits for the next shift: off duty only what a press needs is sent"
-    core.regime(on_duty=stream is not Stream.STATE, alert_open=True)
+    core.regime(on_duty=stream is Stream.PRESENCE, alert_open=True)
     assert core.next_due() == 0.0
     assert [order.record for order in core.poll(5.0)] == [waiting]
 
@@ -487,6 +487,27 @@ def test_off_duty_what_a_press_needs_is_sent_though_its_alert_is_closed(stream: 
     core.regime(on_duty=False, alert_open=False)
     needed = submit(core, record(stream), 0.0)
     assert [order.record for order in core.poll(0.0)] == [needed]
+
+
+def test_a_presence_of_a_shift_that_is_over_is_not_sent_in_an_alert_either() -> None:
+    core = delivery()
+    submit(core, record(Stream.PRESENCE), 0.0)
+    core.regime(on_duty=False, alert_open=True)
+    health = submit(core, record(Stream.HEALTH), 0.0)
+    assert [order.record for order in core.poll(0.0)] == [health]
+
+
+def test_at_the_end_of_a_shift_what_is_under_way_and_not_needed_is_unwanted() -> None:
+    core = delivery()
+    submit(core, record(Stream.PRESENCE), 0.0)
+    submit(core, record(), 0.0)
+    orders = {order.record.id.stream: order for order in core.poll(0.0)}
+    assert core.unwanted() == []
+    core.regime(on_duty=False, alert_open=False)
+    assert core.unwanted() == [orders[Stream.PRESENCE]]
+    core.failed(orders[Stream.PRESENCE], "broken off", 0.0)
+    assert core.unwanted() == []
+    assert core.poll(60.0) == [], "and it is not begun again"
 
 
 def test_what_waits_for_a_shift_makes_no_crowd() -> None:

@@ -245,6 +245,16 @@ def test_where_nothing_comes_every_speed_has_its_turn() -> None:
     assert tried == [*SPEEDS_BAUD, *SPEEDS_BAUD, SPEEDS_BAUD[0]]
 
 
+def test_a_line_that_is_closed_keeps_nothing_of_what_it_said() -> None:
+    reception = Reception(9600)
+    reception.opened(0.0)
+    reception.feed(b"\x01\x02 noise" + GGA[:40], 0.0)
+    octets, noise = reception.octets, reception.noise
+    reception.closed()
+    assert (reception._splitter._begun, reception._splitter.sample) == (b"", b"")
+    assert (reception.octets, reception.noise) == (octets, noise), "but for how much it was"
+
+
 def test_a_line_that_is_closed_has_nothing_to_try() -> None:
     reception = Reception(None)
     assert (reception.next_due(), reception.speaks) == (None, False)

@@ -189,7 +189,8 @@ class Life:
 
     async def _change_shift(self) -> None:
         on = self._rng.random() < 0.5
-        await self._make(KeepDuty(Duty(self._moment(), self._recorder.session) if on else None))
+        moment = self._moment()
+        await self._make(KeepDuty(Duty(moment, self._recorder.session) if on else None, moment))
         if on:
             await self._add(Kind.PRESENCE)
 

@@ -226,12 +226,14 @@ class KeepDuty(_Whole):
     """Begin a shift, or end it."""
 
     duty: Duty | None
+    moment: Moment
 
     async def make(self, parts: Parts) -> None:
-        await parts.outbox.keep_duty(self.duty)
+        await parts.outbox.keep_duty(self.duty, self.moment)
 
     def take_effect(self, model: Model) -> None:
         model.duty = self.duty
+        model.tick(self.moment)
 
 
 @dataclass(frozen=True, slots=True)

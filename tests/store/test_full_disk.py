@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bondmate.errors import StoreError, StoreTrouble
-from bondmate.records import History, Kind, Moment, Opened, SignedRecord
+from bondmate.records import Duty, History, Kind, Moment, Opened, SignedRecord
 from bondmate.store.database import DATABASE_FILE
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.store.reserve import PIECE_OCTETS, RESERVE_FILE, RESERVE_OCTETS
-from tests.store.samples import DEVICE, START, added, alert_of_usual_size, all_pending, left, raw, record, used
+from tests.store.samples import DEVICE, FIRST, START, added, alert_of_usual_size, all_pending, left, raw, record, used
 from tests.store.syscalls import quota_on
 
 LATER = Moment(1e9, 9)
@@ -105,6 +105,25 @@ def test_on_a_full_disk_only_alerts_go_in_until_there_is_room_again(
     with quota_on(tmp_path) as quota:
         used(tmp_path, use)
     assert left(tmp_path) == [*alerts, opening, position]
+
+
+def test_on_a_full_disk_a_shift_ends_and_none_begins(tmp_path: Path) -> None:
+    """Else a restart would go on with it, and tell where the officer is."""
+    duty = Duty(START, FIRST)
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await outbox.keep_duty(duty, START)
+        await outbox.upkeep(START, NEVER)
+        quota.take_all_but(0)
+        with pytest.raises(StoreError) as caught:
+            await outbox.keep_duty(Duty(LATER, FIRST), LATER)
+        assert caught.value.trouble is StoreTrouble.FULL
+        assert await outbox.duty() == duty
+        await outbox.keep_duty(None, LATER)
+        assert await outbox.duty() is None
+
+    with quota_on(tmp_path) as quota:
+        used(tmp_path, use)
 
 
 @pytest.mark.parametrize("room", [0, 5000, 100_000])

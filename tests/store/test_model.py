@@ -92,24 +92,41 @@ class Model:
 
     @property
     def newest_alert(self) -> StoredRecord | None:
+        """Of the session whose alert came last, the one with the highest number."""
         alerts = [row.stored for row in self.rows if row.stored.record.kind is Kind.PANIC]
-        return max(alerts, key=lambda stored: stored.place, default=None)
+        last = max(alerts, key=lambda stored: stored.place, default=None)
+        if last is None:
+            return None
+        same = [each for each in alerts if each.record.id.session == last.record.id.session]
+        return max(same, key=lambda stored: stored.record.id.sequence)
 
-    def behind(self, stored: StoredRecord, kind: Kind) -> list[StoredRecord]:
-        found = [row.stored for row in self.rows if row.stored.record.kind is kind]
-        return sorted((each for each in found if each.place > stored.place), key=lambda each: each.place)
+    def is_behind(self, newest: StoredRecord, other: StoredRecord) -> bool:
+        """In the stream of alerts."""
+        if other.record.id.session == newest.record.id.session:
+            return other.record.id.sequence > newest.record.id.sequence
+        return other.place > newest.place
+
+    def positions_behind(self, newest: StoredRecord) -> list[StoredRecord]:
+        found = [row.stored for row in self.rows if row.stored.record.kind is Kind.POSITION]
+        return sorted((each for each in found if each.place > newest.place), key=lambda each: each.place)
+
+    def is_closed(self, newest: StoredRecord) -> bool:
+        ends = [row.stored for row in self.rows if row.stored.record.kind is Kind.CANCELLATION]
+        return any(self.is_behind(newest, end) for end in ends)
 
     def pending(self) -> list[StoredRecord]:
         return [row.stored for row in self.rows if row.receipt is None]
 
     def erase(self, older_s: float) -> None:
         newest = self.newest_alert
-        closed = newest is not None and bool(self.behind(newest, Kind.CANCELLATION))
-        last_position = self.behind(newest, Kind.POSITION)[-1:] if newest is not None and not closed else []
+        closed = newest is not None and self.is_closed(newest)
+        last_position = self.positions_behind(newest)[-1:] if newest is not None and not closed else []
         alerts = [row.stored for row in self.rows if row.stored.record.id.stream is Stream.ALERT]
         # an older one must not pass for the newest, and it must not pass for open without what closed it
         protected = not closed or any(
-            each.delivered is None or each.delivered.lifetime_s >= older_s or each.place < newest.place
+            each.delivered is None
+            or each.delivered.lifetime_s >= older_s
+            or not (each == newest or self.is_behind(newest, each))
             for each in alerts
             if newest is not None
         )
@@ -126,7 +143,7 @@ class Model:
                 protected
                 and newest is not None
                 and stored.record.id.stream is Stream.ALERT
-                and stored.place >= newest.place
+                and (stored == newest or self.is_behind(newest, stored))
             )
 
         before = len(self.rows)
@@ -198,10 +215,11 @@ class Comparison(RuleBasedStateMachine):
         if duty is not None and duty.session == session:
             self.model.duty = replace(duty, began=shifted(duty.began))
 
-    @rule(duty=st.none() | st.builds(Duty, some_moment, st.sampled_from([FIRST, SECOND])))
-    def keep_duty(self, duty: Duty | None) -> None:
-        self.do(self.outbox.keep_duty(duty))
+    @rule(duty=st.none() | st.builds(Duty, some_moment, st.sampled_from([FIRST, SECOND])), moment=some_moment)
+    def keep_duty(self, duty: Duty | None, moment: Moment) -> None:
+        self.do(self.outbox.keep_duty(duty, moment))
         self.model.duty = duty
+        self.model.wrote(moment)
 
     @rule(records=some_records, receipt=st.binary(min_size=1, max_size=3), moment=some_moment)
     def mark_delivered(self, records: list[SignedRecord], receipt: bytes, moment: Moment) -> None:
@@ -258,8 +276,8 @@ class Comparison(RuleBasedStateMachine):
         newest = self.model.newest_alert
         expected = newest and EarlierAlert(
             newest,
-            cancelled=bool(self.model.behind(newest, Kind.CANCELLATION)),
-            position=next(iter(reversed(self.model.behind(newest, Kind.POSITION))), None),
+            cancelled=self.model.is_closed(newest),
+            position=next(iter(reversed(self.model.positions_behind(newest))), None),
         )
         assert self.do(self.outbox.latest_alert()) == expected
         connection = self.outbox._connection
@@ -304,10 +322,10 @@ def clock_goes_back(connection: apsw.Connection, moment: Moment) -> None:
         (rows, "keep_clock", clock_goes_back),
         (rows, "CHAINED_STREAMS", "0, 1, 2"),
         (rows, "CHAINED_STREAMS", "1"),
-        (queries, "ERASABLE", "SELECT position FROM record WHERE delivered_lifetime_s < ?1 OR ?2 + ?3 < 0"),
+        (queries, "ERASABLE", "SELECT position FROM record WHERE delivered_lifetime_s < ?4 OR ?1 + ?2 + ?3 + ?5 < 0"),
         (queries, "ERASABLE_POSITIONS", "SELECT position FROM record WHERE ?1 < 0"),
-        (queries, "NEEDED_YET", "SELECT ?1 + ?2 < 0"),
-        (queries, "CANCELLED", "SELECT 0 > ?"),
+        (queries, "NEEDED_YET", "SELECT ?1 + ?2 + ?3 + ?4 < 0"),
+        (queries, "CANCELLED", "SELECT ?1 + ?2 + ?3 < 0"),
     ],
 )
 def test_the_model_catches_an_outbox_that_does_something_else(

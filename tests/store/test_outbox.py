@@ -1,5 +1,6 @@
 import asyncio
 import signal
+import struct
 import subprocess
 import sys
 from contextlib import closing
@@ -402,15 +403,30 @@ def test_a_shift_is_kept_until_another_or_none_takes_its_place(tmp_path: Path) -
     first, second = Duty(Moment(5.0, 50), FIRST), Duty(Moment(7.0, None), SECOND)
     assert used(tmp_path, SqliteOutbox.duty) is None
     for duty in (first, second, None, first):
-        used(tmp_path, lambda outbox, duty=duty: outbox.keep_duty(duty))  # type: ignore[misc]
+        used(tmp_path, lambda outbox, duty=duty: outbox.keep_duty(duty, Moment(9.0, 90)))  # type: ignore[misc]
         assert used(tmp_path, SqliteOutbox.duty) == duty
 
 
-@pytest.mark.parametrize("change", ["began_lifetime_s = 9e999", "began_lifetime_s = -1.0", "session = x'00'"])
+@pytest.mark.parametrize(
+    "change", ["began_lifetime_s = 9e999", "began_lifetime_s = -1.0", "session = x'00'", "session = NULL", "nan"]
+)
 def test_a_shift_that_the_disk_has_changed_counts_as_none(change: str, tmp_path: Path) -> None:
-    used(tmp_path, lambda outbox: outbox.keep_duty(Duty(Moment(5.0, 50), FIRST)))
+    used(tmp_path, lambda outbox: outbox.keep_duty(Duty(Moment(1.9, 50), FIRST), Moment(9.0, 90)))
     with closing(apsw.Connection(str(tmp_path / DATABASE_FILE))) as connection:
-        connection.execute(f"PRAGMA ignore_check_constraints = 1; UPDATE duty SET {change}")
+        if change == "nan":
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        else:
+            connection.execute(
+                "PRAGMA ignore_check_constraints = 1; PRAGMA writable_schema = 1;"
+                " UPDATE sqlite_schema SET sql = replace(sql, ' NOT NULL', '') WHERE name = 'duty';"
+                " PRAGMA writable_schema = reset"
+            )
+            connection.execute(f"UPDATE duty SET {change}")
+    if change == "nan":  # the exponent of 1.9 has one bit less than that of no number
+        file = tmp_path / DATABASE_FILE
+        octets = file.read_bytes()
+        assert octets.count(struct.pack(">d", 1.9)) == 1
+        file.write_bytes(octets.replace(struct.pack(">d", 1.9), bytes([0x7F]) + struct.pack(">d", 1.9)[1:]))
     assert used(tmp_path, SqliteOutbox.duty) is None
 
 
@@ -541,10 +557,10 @@ def test_a_record_of_a_newer_daemon_stays_and_holds_nothing_up(
         (sql.WAITING, (), "record_pending"),
         (sql.NEWEST_ALERT, (), "record_stream"),
         (sql.NEWEST_POSITION, (1,), "record_stream"),
-        (sql.CANCELLED, (1,), "record_stream"),
-        (sql.ERASABLE, (1.0, 1, 1), "record_delivered"),
+        (sql.CANCELLED, (1, b"", 1), "record_stream"),
+        (sql.ERASABLE, (1, b"", 1, 1.0, 1), "record_delivered"),
         (sql.ERASABLE_POSITIONS, (1,), "record_stream"),
-        (sql.NEEDED_YET, (1, 1.0), "record_stream"),
+        (sql.NEEDED_YET, (1, b"", 1, 1.0), "record_stream"),
         (f"SELECT {rows.COLUMNS} FROM record WHERE digest = ?", (b"",), "record_digest"),
     ],
 )
@@ -707,3 +723,31 @@ def test_a_slow_disk_does_not_hold_up_the_event_loop(tmp_path: Path) -> None:
 
     used(tmp_path, use)
     assert left(tmp_path) == [record(Kind.PANIC, 1)]
+
+
+def test_what_closed_an_alert_closes_it_wherever_it_was_committed(tmp_path: Path) -> None:
+    """An alert that was sent from memory while the store failed is committed behind its cancellation."""
+    alert, cancellation = record(Kind.PANIC, 1), record(Kind.CANCELLATION, 2)
+
+    async def use(outbox: SqliteOutbox) -> tuple[EarlierAlert | None, EarlierAlert | None]:
+        await outbox.add(cancellation, START)
+        await outbox.add(alert, START)
+        closed = await outbox.latest_alert()
+        for one in (alert, cancellation):
+            await outbox.mark_delivered(one.digest, b"receipt", START)
+        await outbox.upkeep(Moment(5.0, None), NEVER)
+        await outbox.upkeep(Moment(1e6, None), 1.0)
+        return closed, await outbox.latest_alert()
+
+    closed, erased = used(tmp_path, use)
+    assert closed is not None
+    assert (closed.alert.record, closed.cancelled) == (alert, True)
+    assert erased is None, "and both were erased"
+
+
+def test_of_one_session_the_alert_with_the_highest_number_is_the_newest(tmp_path: Path) -> None:
+    first, second = record(Kind.PANIC, 1), record(Kind.PANIC, 2)
+    added(tmp_path, second, first)
+    newest = used(tmp_path, SqliteOutbox.latest_alert)
+    assert newest is not None
+    assert newest.alert.record == second

@@ -426,3 +426,20 @@ def test_a_disk_that_never_reads_a_damaged_file_does_not_keep_the_store_busy_for
                 return tries
 
     assert asyncio.run(main()) == PATIENCE
+
+
+def test_what_closed_an_alert_is_taken_up_with_it(tmp_path: Path) -> None:
+    """Though it was delivered: else an alert that was closed would be open again, and the officer be tracked."""
+    alert, cancellation, other = record(Kind.PANIC, 1), record(Kind.CANCELLATION, 2), record(Kind.OPENING, 1)
+    added(tmp_path, alert, cancellation, other)
+
+    async def deliver(outbox: SqliteOutbox) -> None:
+        for one in (cancellation, other):
+            await outbox.mark_delivered(one.digest, b"receipt", START)
+        await found_damaged(outbox)
+
+    used(tmp_path, deliver)
+    assert left(tmp_path) == [alert, cancellation]
+    newest = used(tmp_path, SqliteOutbox.latest_alert)
+    assert newest is not None
+    assert newest.cancelled

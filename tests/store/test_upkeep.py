@@ -1,4 +1,5 @@
 import asyncio
+import random
 from pathlib import Path
 
 import pytest
@@ -150,9 +151,13 @@ def test_without_any_alert_everything_that_was_delivered_goes(tmp_path: Path) ->
     assert there(tmp_path) == []
 
 
-def in_the_files(directory: Path, text: bytes) -> bool:
+def all_octets(directory: Path) -> bytes:
     """Also of an outbox that is open: what somebody reads who takes the card out."""
-    return any(text in path.read_bytes() for path in directory.iterdir())
+    return b"".join(path.read_bytes() for path in directory.iterdir())
+
+
+def in_the_files(directory: Path, text: bytes) -> bool:
+    return text in all_octets(directory)
 
 
 @pytest.mark.parametrize("secure", [True, False])
@@ -161,6 +166,7 @@ def test_of_what_was_erased_nothing_is_left_in_the_files(
 ) -> None:
     """The other way round it is the control: without secure_delete its octets stay where they were."""
     monkeypatch.setitem(database.SETTINGS, "secure_delete", int(secure))
+    monkeypatch.setattr("bondmate.store.outbox.REWRITTEN_OCTETS", 0)
     secret = record(Kind.POSITION, 1, data=b"where the officer was that night")
 
     async def use(outbox: SqliteOutbox) -> None:
@@ -171,6 +177,68 @@ def test_of_what_was_erased_nothing_is_left_in_the_files(
 
     used(tmp_path, use)
     assert in_the_files(tmp_path, secret.data) is not secure
+
+
+@pytest.mark.parametrize("rewritten", [True, False])
+def test_of_rows_that_were_moved_no_copy_is_left(
+    rewritten: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Receipts make rows grow, and SQLite moves them. The other way round it is the control."""
+    if not rewritten:
+        monkeypatch.setattr("bondmate.store.outbox.REWRITTEN_OCTETS", 0)
+    rng = random.Random(6)
+    secrets = [record(Kind.POSITION, one, data=rng.randbytes(rng.randrange(150, 180))) for one in range(1, 301)]
+    gone = [one for one in reversed(secrets) if rng.random() < 0.7]
+
+    async def use(outbox: SqliteOutbox) -> None:
+        for one in secrets:
+            await outbox.add(one, START)
+            if rng.random() < 0.2:
+                health = record(Kind.HEALTH, one.id.sequence, data=rng.randbytes(rng.randrange(100, 200)))
+                await outbox.add(health, START)
+        for number, one in enumerate(gone):
+            await outbox.mark_delivered(one.digest, rng.randbytes(190), START)
+            if number % 37 == 36:
+                await outbox.upkeep(Moment(1.0, None), KEEP_S)
+        await outbox.upkeep(Moment(2.0, None), KEEP_S)
+
+    used(tmp_path, use)
+    octets = all_octets(tmp_path)
+    left_over = sum(any(one.data[at : at + 32] in octets for at in range(0, 150, 32)) for one in gone)
+    assert (left_over == 0) is rewritten
+    assert not set(there(tmp_path)) & set(digests(*gone))
+
+
+def test_what_was_thinned_is_swept_too(tmp_path: Path) -> None:
+    """A shift ends, and what it left undelivered goes: nothing is erased for it afterwards."""
+    rng = random.Random(1)
+    secrets = [record(Kind.PRESENCE, number, data=rng.randbytes(170)) for number in range(1, 301)]
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await outbox.upkeep(START, KEEP_S)
+        for one in secrets:
+            await outbox.add(one, START)
+        await outbox.thin(record(Kind.GAP, 2), [one.digest for one in secrets], START)
+        await outbox.upkeep(START, KEEP_S)
+
+    used(tmp_path, use)
+    octets = all_octets(tmp_path)
+    assert not [one for one in secrets if one.data[:16] in octets]
+
+
+@pytest.mark.parametrize("kind", [Kind.POSITION, Kind.PRESENCE])
+def test_a_position_that_the_disk_has_changed_can_never_be_sent_and_goes(kind: Kind, tmp_path: Path) -> None:
+    changed, waiting = record(kind, 1), record(kind, 2)
+
+    async def use(outbox: SqliteOutbox) -> None:
+        for one in (changed, waiting, record(Kind.HEALTH, 3)):
+            await outbox.add(one, START)
+        assert outbox._connection is not None
+        outbox._connection.execute("UPDATE record SET data = x'0102' WHERE sequence IN (1, 3)")
+        await outbox.upkeep(START, KEEP_S)
+
+    used(tmp_path, use)
+    assert there(tmp_path) == digests(waiting, record(Kind.HEALTH, 3))
 
 
 def test_the_log_is_cut_to_nothing_and_the_reserve_made(tmp_path: Path) -> None:
