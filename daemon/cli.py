@@ -1,6 +1,7 @@
 """bondmatectl: looks at a running device and acts on it, through its local API."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -13,6 +14,8 @@ from bondmate import __version__, decode, skyview
 from bondmate.api.client import DEFAULT_SOCKET, NotAllowedError, RefusedError, UnreachableError, call
 
 EXIT_FAILED, EXIT_UNREACHABLE, EXIT_NOT_ALLOWED = 1, 3, 4
+EXIT_INTERRUPTED = 130
+"""As a shell counts it: 128 and the number of SIGINT."""
 _WIDTH = 100
 """Of paragraphs: what is longer is hard to read."""
 _BOLD, _RED, _GREEN, _OFF = "\033[1m", "\033[31m", "\033[32m", "\033[0m"
@@ -21,6 +24,9 @@ _BOLD, _RED, _GREEN, _OFF = "\033[1m", "\033[31m", "\033[32m", "\033[0m"
 def main(argv: Sequence[str] | None = None) -> int:
     """The command's exit code: 0 done, 1 failed, 2 usage, 3 the daemon is not reachable, 4 not allowed."""
     arguments = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal that knows no bars and degrees gets question marks
+        sys.stdout.reconfigure(errors="replace")
     try:
         if run := getattr(arguments, "run", None):
             code: int = run(arguments)
@@ -106,11 +112,17 @@ def _parser() -> argparse.ArgumentParser:
 def _decode(arguments: argparse.Namespace) -> int:
     try:
         decode.decode(arguments.file, as_json=arguments.json)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            return _output_closed()
-        print(f"bondmatectl: {arguments.file} cannot be read: {error.strerror}", file=sys.stderr)
+        sys.stdout.flush()
+    except decode.ReadError as problem:
+        print(f"bondmatectl: {arguments.file} cannot be read: {problem}", file=sys.stderr)
         return EXIT_FAILED
+    except BrokenPipeError:
+        return _output_closed()
+    except OSError as problem:
+        print(f"bondmatectl: nothing can be printed: {problem.strerror}", file=sys.stderr)
+        return _output_closed()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     return 0
 
 

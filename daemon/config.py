@@ -113,7 +113,7 @@ class GnssSection:
     port: str = _key(_PORT)
     speed_baud: int | None = _key(_SPEED, None)
     receiver: str = _key(_one_of("nmea", *RECEIVERS), "nmea")
-    rate_hz: float = _key(_number(0.2, 10), 1.0)
+    rate_hz: float = _key(_number(1, 10), 1.0)
     constellations: tuple[str, ...] = _key(_CONSTELLATIONS, ())
     not_before: dt.date | None = _key(_DATE, None)
 

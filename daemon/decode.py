@@ -4,6 +4,7 @@ Prints what the receiver said: dates stay as they are, however old. Needs no dae
 """
 
 import errno
+import io
 import json
 import math
 import os
@@ -12,42 +13,53 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 from bondmate.core.epoch import Epoch
 from bondmate.core.navigation import Navigation
+from bondmate.core.nmea import DAY_MS
 from bondmate.core.reception import Reception
 from bondmate.records import Fix, utc_text
 
 CHUNK_OCTETS = 65536
 EPOCH_S = 1.0
-"""A recorded log has no clock of its own: where its epochs have no date, each counts as so long."""
+"""A recorded log has no clock but its receiver's: where that does not say how long one was, it counts as so long."""
+PAUSE_MS = 60_000
+"""A receiver's clock that goes on by more was set, or the receiver was switched off meanwhile."""
 PROGRESS_S = 0.5
 
 STDIN = Path("-")
 
 
+class ReadError(Exception):
+    """The log cannot be read; the text says why."""
+
+
 def decode(path: Path, *, as_json: bool) -> None:
-    """Print each fix of the file, and to standard error what was not used, by kind. Raises OSError."""
-    if path == STDIN and sys.stdin is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    if path == STDIN:
-        _print(sys.stdin.buffer, None, "standard input", as_json=as_json)
-        return
-    with path.open("rb") as file:
-        _print(file, path.stat().st_size, path.name, as_json=as_json)
+    """Print each fix of the file, and to standard error what was not used, by kind.
+
+    Raises ReadError, and OSError where nothing can be printed.
+    """
+    try:
+        file, size, name = _open(path)
+    except OSError as problem:
+        raise ReadError(problem.strerror) from problem
+    with file:
+        _print(file, size, name, as_json=as_json)
 
 
 def fixes(chunks: Iterator[bytes], reception: Reception) -> Iterator[Fix]:
     """The fixes in these octets; `reception` counts what they held."""
-    navigation, now = Navigation(None, lead_s=math.inf), 0.0
+    navigation, now, before_ms = Navigation(None, lead_s=math.inf), 0.0, None
 
     def ended(epoch: Epoch | None) -> Iterator[Fix]:
-        nonlocal now
-        if epoch is not None:
-            now += EPOCH_S
-            if epoch.fix is not None:
-                yield epoch.fix
+        nonlocal now, before_ms
+        if epoch is None:
+            return
+        now += _length_s(before_ms, epoch.time_ms)
+        before_ms = epoch.time_ms
+        if epoch.fix is not None:
+            yield epoch.fix
 
     for chunk in chunks:
         for heard in reception.feed(chunk, now):
@@ -55,7 +67,24 @@ def fixes(chunks: Iterator[bytes], reception: Reception) -> Iterator[Fix]:
     yield from ended(navigation.finish(now))
 
 
-def _print(file: BinaryIO, size: int | None, name: str, *, as_json: bool) -> None:
+def _length_s(before_ms: int | None, time_ms: int | None) -> float:
+    """How long it was from one epoch to the next."""
+    if before_ms is None or time_ms is None:
+        return EPOCH_S
+    passed_ms = (time_ms - before_ms) % DAY_MS
+    return passed_ms / 1000 if passed_ms <= PAUSE_MS else EPOCH_S
+
+
+def _open(path: Path) -> tuple[io.BufferedReader, int | None, str]:
+    """The file, its size where it is known, and what it is called. Raises OSError."""
+    if path != STDIN:
+        return path.open("rb"), path.stat().st_size, path.name
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return cast("io.BufferedReader", sys.stdin.buffer), None, "standard input"
+
+
+def _print(file: io.BufferedReader, size: int | None, name: str, *, as_json: bool) -> None:
     reception, count = Reception(None), 0
     show = _as_json if as_json else _as_text
     if not as_json:
@@ -69,16 +98,25 @@ def _print(file: BinaryIO, size: int | None, name: str, *, as_json: bool) -> Non
     )
 
 
-def _chunks(file: BinaryIO, size: int | None) -> Iterator[bytes]:
+def _chunks(file: io.BufferedReader, size: int | None) -> Iterator[bytes]:
     """The octets of a file, with its progress on a terminal, and an end for a last line that has none."""
     shows, done, shown_s = bool(size) and sys.stderr.isatty(), 0, time.monotonic()
-    while chunk := file.read(CHUNK_OCTETS):
+    while chunk := _read(file):
         yield chunk
         done += len(chunk)
         if shows and size and time.monotonic() - shown_s >= PROGRESS_S:
             shown_s = time.monotonic()
             print(f"\r{100 * done // size:3d} % of {size:,} octets", end="\r", file=sys.stderr, flush=True)
     yield b"\n"
+
+
+def _read(file: io.BufferedReader) -> bytes:
+    """What is there, at once: a pipe may come from a receiver that speaks now, and so what was found is shown first."""
+    sys.stdout.flush()
+    try:
+        return file.read1(CHUNK_OCTETS)
+    except OSError as problem:
+        raise ReadError(problem.strerror) from problem
 
 
 def _unused(rejected: Counter[str], noise: int) -> str:

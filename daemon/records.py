@@ -146,6 +146,7 @@ class Suspicion(Enum):
     FROZEN = 3
     EQUAL_SIGNAL = 4
     ANTENNA_OPEN = 5
+    MADE_UP = 7
 
     @property
     def label(self) -> str:

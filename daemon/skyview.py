@@ -5,6 +5,7 @@ Text from values; where they come from is the caller's business.
 
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,9 @@ def watch(look: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
     screen = not as_json and sys.stdout.isatty()
     before: dict[str, Any] | None = None
     if screen:
+        # whoever ends it otherwise than by Ctrl-C gets his terminal back too
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
         print(_ENTER, end="")
     try:
         while True:

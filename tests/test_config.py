@@ -110,7 +110,7 @@ WORDS: dict[str, object] = {'"auto"': None, '"none"': None, "[]": (), '["gps", "
         ("panic", "hold_s", ["0.05", "1", "10", "10.0"], ["0.049", "10.1", "-1", "nan", "inf", "true", '"1"', "[1]"]),
         ("gnss", "speed_baud", ["300", "921600", '"auto"'], ["299", "921601", "9600.0", "true", '"9600"', '"Auto"']),
         ("gnss", "receiver", ['"nmea"', '"ublox"', '"quectel-pmtk"', '"quectel-pqtm"'], ['"u-blox"', "1", "[]"]),
-        ("gnss", "rate_hz", ["0.2", "10", "5"], ["0.1", "11", "true", '"1"']),
+        ("gnss", "rate_hz", ["1", "10", "5"], ["0.5", "11", "true", '"1"']),
         ("gnss", "constellations", ["[]", '["gps", "galileo"]'], ['["GPS"]', '"gps"', "[1]", '[["gps"]]', "1"]),
         ("gnss", "not_before", ["2026-01-01", '"none"'], ["2026-01-01T00:00:00Z", '"2026-01-01"', "2026", "12:00:00"]),
         ("duty", "max_h", ["0.5", "24", "14"], ["0.4", "25", "inf", "true"]),

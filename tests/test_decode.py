@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -245,6 +246,53 @@ def test_a_pipe_that_trickles_is_read_to_its_end() -> None:
     assert out.count(b"\n") == 3
 
 
+def test_a_fix_of_a_receiver_that_speaks_now_is_shown_at_once() -> None:
+    """Its octets come through a pipe that nobody closes."""
+    with subprocess.Popen(
+        [COMMAND, "gnss", "decode", "--json", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(LOG)
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["lat"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == cli.EXIT_INTERRUPTED
+
+
+def test_a_disk_that_is_full_is_not_a_log_that_cannot_be_read(log: Callable[[bytes], Path]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [COMMAND, "gnss", "decode", str(log(LOG))], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == cli.EXIT_FAILED
+    assert "bondmatectl: nothing can be printed: No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_terminal_without_degrees_gets_question_marks(log: Callable[[bytes], Path]) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(
+        [COMMAND, "gnss", "decode", str(log(LOG))], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "?" in ended.stdout
+
+
+@pytest.mark.parametrize("seconds", [0.04, 0.1, 1.0, 5.0, 30.0])
+def test_a_walk_is_believed_at_any_rate_also_without_a_date(
+    seconds: float, log: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A log has no clock but its receiver's: 20 m/s, of GGA alone."""
+
+    def gga(number: int) -> bytes:
+        moment, north = 43_200 + number * seconds, 20 * number * seconds / 1852
+        clock = f"{int(moment // 3600):02}{int(moment // 60) % 60:02}{moment % 60:05.2f}"
+        return framed(f"GPGGA,{clock},48{north:08.5f},N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,")
+
+    fixes, _ = decoded(log(b"".join(map(gga, range(20)))), capsys)
+    assert [fix["suspect"] for fix in fixes] == [[]] * 20
+
+
 def test_progress_is_told_to_a_terminal_alone(
     log: Callable[[bytes], Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,7 +433,7 @@ def test_a_hundred_megabytes_of_anything_take_no_memory(stream: Callable[[int], 
 
 
 def test_a_decoder_that_reads_its_file_at_once_would_be_noticed() -> None:
-    greedy = MEASURED.replace("import cli\n", "import cli, decode\ndecode.CHUNK_OCTETS = -1\n")
+    greedy = MEASURED.replace("import cli\n", "import cli, decode\ndecode._read = lambda file: file.read()\n")
     assert peak_octets(noise(8), greedy) - peak_octets([], greedy) > 6 * MEGABYTE
 
 

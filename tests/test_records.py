@@ -115,7 +115,9 @@ def test_what_was_felt_is_the_more_the_later() -> None:
 
 def test_sources_and_suspicions_have_names_for_json() -> None:
     assert [source.label for source in ClockSource] == ["gnss", "network", "system"]
-    assert [each.label for each in Suspicion] == ["jump", "time_backwards", "frozen", "equal_signal", "antenna_open"]
+    assert [each.label for each in Suspicion] == [
+        "jump", "time_backwards", "frozen", "equal_signal", "antenna_open", "made_up",
+    ]  # fmt: skip
 
 
 def test_times_are_rfc_3339_with_milliseconds() -> None:

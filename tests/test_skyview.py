@@ -167,7 +167,8 @@ skyview.watch(lambda: json.loads(sys.argv[1]), as_json=False)
 """
 
 
-def test_a_terminal_shows_no_more_than_fits_and_is_given_back_as_it_was() -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_shows_no_more_than_fits_and_is_given_back_as_it_was(ending: signal.Signals) -> None:
     many = state(satellites=[satellite(number=number) for number in range(1, 60)])
     terminal, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 60, 0, 0))
@@ -177,7 +178,7 @@ def test_a_terminal_shows_no_more_than_fits_and_is_given_back_as_it_was() -> Non
         out = bytearray()
         while out.count(b"\x1b[H") < 2:
             out += os.read(terminal, 4096)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ending)
         try:
             while piece := os.read(terminal, 4096):
                 out += piece

@@ -37,6 +37,10 @@ class Epoch:
 
     fix: Fix | None
     why_not: tuple[str, ...] = ()
+    time_ms: int | None = None
+    """The time of day of its position: a receiver that tells no date has one too."""
+    made_up: bool = False
+    """Whether a sentence says that the position was entered by hand, or is simulated."""
 
 
 class _Key(NamedTuple):
@@ -168,9 +172,10 @@ class EpochAssembler:
         satellites = next((each.satellites for each in _of(said, "GGA", "GNS") if each.satellites is not None), None)
         if satellites is None and epoch.used:
             satellites = len(epoch.used)
+        time_ms = where.time_ms if where.time_ms is not None else epoch.time_ms
         fix = Fix(
             taken_s=epoch.last_s,
-            time=self._utc(where.time_ms if where.time_ms is not None else epoch.time_ms),
+            time=self._utc(time_ms),
             lat=where.lat,
             lon=where.lon,
             alt_m=height and height.alt_m,
@@ -182,7 +187,7 @@ class EpochAssembler:
             accuracy_m=accuracy_m,
             satellites=satellites,
         )
-        return Epoch(fix)
+        return Epoch(fix, time_ms=time_ms, made_up=any(each.made_up for each in said))
 
     def _utc(self, time_ms: int | None) -> dt.datetime | None:
         """The date comes with some sentences; between them it is carried on, across midnight too."""

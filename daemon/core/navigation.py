@@ -9,7 +9,7 @@ from dataclasses import replace
 from bondmate.core.epoch import Epoch, EpochAssembler
 from bondmate.core.nmea import Sentence
 from bondmate.core.sky import Sky
-from bondmate.core.trust import LEAD_S, Trust
+from bondmate.core.trust import LEAD_S, Told, Trust
 
 
 class Navigation:
@@ -29,10 +29,14 @@ class Navigation:
             self.sky.see(sentence.talker, sentence.view, now)
             return None
         if sentence.antenna is not None:
-            self.antenna = sentence.antenna
+            self.antenna = sentence.antenna if sentence.antenna in ("ok", "open", "short") else None
         if sentence.used:
             self.sky.use(sentence.used, now)
         return self._judged(self._assembler.feed(sentence, now), now) if sentence.talker else None
+
+    def replugged(self) -> None:
+        """The receiver may be another one: its antenna is not known."""
+        self.antenna = None
 
     def heard(self, now: float) -> None:
         """Octets came, of whatever they are a part."""
@@ -53,4 +57,5 @@ class Navigation:
     def _judged(self, epoch: Epoch | None, now: float) -> Epoch | None:
         if epoch is None or epoch.fix is None:
             return epoch
-        return replace(epoch, fix=self._trust.judge(epoch.fix, self.sky.strengths(now), self.antenna))
+        told = Told(self.sky.strengths(now), self.antenna, epoch.time_ms, epoch.made_up)
+        return replace(epoch, fix=self._trust.judge(epoch.fix, told))

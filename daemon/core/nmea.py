@@ -21,11 +21,14 @@ DAY_MS = 86_400_000
 MAX_PARTS = 16
 """NMEA 0183 has groups of nine GSV at most, of four satellites each; with this, nobody fills the memory."""
 
-_ANTENNA = re.compile(r"ANT(?:STATUS=|ENNA )(OK|OPEN|SHORT)")
+_ANTENNA = re.compile(r"ANT(?:STATUS=|ENNA )(OK|OPEN|SHORT|INIT|DONTKNOW)")
 """u-blox (ANTSTATUS=OPEN; receiver description, TXT), and chips of AT6558's kind (ANTENNA OPEN; Quectel L76K)."""
+_UNKNOWN = "unknown"
+_MADE_UP_QUALITIES, _MADE_UP_MODES = frozenset("78"), frozenset("MS")
+"""NMEA 0183: manual input, and simulator. What is estimated (6, E: dead reckoning) is a position like others."""
 _QUECTEL_TALKER = frozenset({"PQGSV", "PQGSA"})
 """Quectel's modems say BeiDou and QZSS under PQ, though P begins what is proprietary."""
-_QUECTEL_ANTENNA = {"1": "ok", "2": "open", "3": "short"}
+_QUECTEL_ANTENNA = {"0": _UNKNOWN, "1": "ok", "2": "open", "3": "short"}
 """PQTMANTENNASTATUS: the version of the message, then the status (Quectel LG290P protocol specification, 2.3)."""
 
 
@@ -59,7 +62,9 @@ class Sentence(NamedTuple):
     view: View | None = None
     """What a GSV says."""
     antenna: str | None = None
-    """ok, open or short."""
+    """ok, open, short, or unknown where it says that it does not know."""
+    made_up: bool = False
+    """Whether it says that its position was entered by hand, or is simulated."""
 
 
 def parse(line: bytes) -> Sentence:
@@ -100,6 +105,7 @@ def _gga(talker: str, said: list[str]) -> Sentence:
         "GGA",
         time_ms=fields.time(said[1]),
         valid=(fields.count(said[6]) or 0) > 0,
+        made_up=said[6] in _MADE_UP_QUALITIES,
         lat=lat,
         lon=lon,
         satellites=fields.count(said[7]),
@@ -121,6 +127,7 @@ def _rmc(talker: str, said: list[str]) -> Sentence:
         time_ms=fields.time(said[1]),
         date=fields.date(said[9]),
         valid=valid,
+        made_up=not _MADE_UP_MODES.isdisjoint(said[12:13]),
         lat=lat,
         lon=lon,
         speed_mps=fields.number(said[7], fields.SPEED_MPS, KNOT_MPS),
@@ -133,7 +140,8 @@ def _gll(talker: str, said: list[str]) -> Sentence:
     fields.least(said, 7)
     lat, lon = fields.coordinates(said, 1)
     valid = said[6] == "A" and said[7:8] != ["N"]
-    return Sentence(talker, "GLL", time_ms=fields.time(said[5]), valid=valid, lat=lat, lon=lon)
+    made_up = not _MADE_UP_MODES.isdisjoint(said[7:8])
+    return Sentence(talker, "GLL", time_ms=fields.time(said[5]), valid=valid, lat=lat, lon=lon, made_up=made_up)
 
 
 def _gns(talker: str, said: list[str]) -> Sentence:
@@ -145,6 +153,7 @@ def _gns(talker: str, said: list[str]) -> Sentence:
         "GNS",
         time_ms=fields.time(said[1]),
         valid=said[6].strip("N") != "",
+        made_up=not _MADE_UP_MODES.isdisjoint(said[6]),
         lat=lat,
         lon=lon,
         satellites=fields.count(said[7]),
@@ -176,7 +185,8 @@ def _gst(talker: str, said: list[str]) -> Sentence:
     """GST: time, RMS of the ranges, error ellipse (3), deviations of latitude, longitude and altitude in metres."""
     fields.least(said, 8)
     lat_m, lon_m = fields.number(said[6], fields.DEVIATION_M), fields.number(said[7], fields.DEVIATION_M)
-    accuracy_m = None if lat_m is None or lon_m is None else math.hypot(lat_m, lon_m)
+    # nobody is that good: a receiver that sends zeros does not know
+    accuracy_m = None if not lat_m or not lon_m else math.hypot(lat_m, lon_m)
     return Sentence(talker, "GST", time_ms=fields.time(said[1]), accuracy_m=accuracy_m)
 
 
@@ -233,7 +243,10 @@ def _gsv(talker: str, said: list[str]) -> Sentence:
 def _txt(talker: str, said: list[str]) -> Sentence:
     """TXT: what the receiver says in words; only what it says of its antenna is looked at."""
     found = _ANTENNA.match(said[4]) if len(said) > 4 else None
-    return Sentence(talker, "TXT", antenna=found and found[1].lower())
+    if found is None:
+        return Sentence(talker, "TXT")
+    word = found[1].lower()
+    return Sentence(talker, "TXT", antenna=word if word in ("ok", "open", "short") else _UNKNOWN)
 
 
 _READERS: dict[str, Callable[[str, list[str]], Sentence]] = {

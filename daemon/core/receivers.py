@@ -6,7 +6,7 @@ that takes some of them from its flash only, and is asked first whether they are
 
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bondmate.core import ubx
@@ -15,6 +15,8 @@ from bondmate.core.talk import Answer, Ask, Outcome, Script
 
 SENTENCES = ("GGA", "RMC", "GSA", "GSV", "GST")
 """What a fix is made of, and what is shown of the sky. All others are turned off: they say the same again."""
+TURNED_OFF = frozenset({"GLL", "VTG"})
+"""Those of them that every receiver sends by itself when it has no settings: a sign that it restarted."""
 CONSTELLATIONS = ("gps", "glonass", "galileo", "beidou", "qzss", "sbas")
 
 
@@ -29,6 +31,12 @@ class Wanted:
     def period_ms(self) -> int:
         """Between two fixes."""
         return round(1000 / self.rate_hz)
+
+    def every(self, name: str) -> int:
+        """With each how many-th fix a sentence is to come; 0 for never. The sky once a second: it is half of all."""
+        if name == "GSV":
+            return round(self.rate_hz)
+        return int(name in SENTENCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +69,19 @@ def _note(outcome: Outcome, what: str, answer: Answer | None) -> None:
         outcome.problems.append(f"{what} was refused{answer.text and f' ({answer.text})'}")
 
 
+def _note_unknown(outcome: Outcome, wanted: Wanted, known: Sequence[str]) -> None:
+    """What this maker's command has no place for."""
+    if unknown := [name for name in wanted.constellations if name not in known]:
+        outcome.problems.append(f"it cannot be told to search {', '.join(unknown)}")
+
+
 # --- Quectel: L70, L76, L80, L86 and others with MediaTek's commands --------------------------------------------
 # By the "L80 GPS Protocol Specification" and the "L76 Series GNSS Protocol Specification".
 
 _PMTK_FLAGS = ("invalid", "not supported", "failed", "")
 _PMTK_SENTENCES = ("GLL", "RMC", "VTG", "GGA", "GSA", "GSV", "GRS", "GST")
-"""The fields of PMTK314 in their order; eleven more follow."""
+"""The fields of PMTK314 in their order; eleven more follow. Each is 0 to 5: with each how many-th fix."""
+_PMTK_EVERY_MOST = 5
 _PMTK_CONSTELLATIONS = ("gps", "glonass", "galileo", "", "beidou")
 """Of PMTK353; the fourth is Galileo's full mode."""
 
@@ -94,9 +109,10 @@ def _set_up_pmtk(wanted: Wanted, outcome: Outcome) -> Script:
     release = yield Ask(sentence("PMTK605"), _pmtk_release)
     outcome.identity = None if release is None else release.text
     if wanted.constellations:  # first: it makes the receiver restart
+        _note_unknown(outcome, wanted, _PMTK_CONSTELLATIONS)
         searched = [int(name in wanted.constellations) for name in _PMTK_CONSTELLATIONS]
         _note(outcome, f"the constellations {', '.join(wanted.constellations)}", (yield _pmtk("353", *searched)))
-    fields = [int(name in SENTENCES) for name in _PMTK_SENTENCES] + [0] * 11
+    fields = [min(wanted.every(name), _PMTK_EVERY_MOST) for name in _PMTK_SENTENCES] + [0] * 11
     _note(outcome, "the choice of sentences", (yield _pmtk("314", *fields)))
     _note(outcome, f"{wanted.rate_hz:g} fixes a second", (yield _pmtk("220", wanted.period_ms)))
 
@@ -105,7 +121,7 @@ def _sleep_pmtk(outcome: Outcome) -> Script:
     _note(outcome, "standby", (yield _pmtk("161", 0)))
 
 
-# --- Quectel: LG290P, LC29H and others with PQTM commands --------------------------------------------------------
+# --- Quectel: LG290P and others with PQTM commands ----------------------------------------------------------------
 # By the "LG290P(03)&LGx80P(03) GNSS Protocol Specification", section 2.3.
 
 
@@ -134,14 +150,15 @@ def _set_up_pqtm(wanted: Wanted, outcome: Outcome) -> Script:
     version = yield Ask(sentence("PQTMVERNO"), _pqtm_version)
     outcome.identity = version.text if version is not None and version.done else None
     _note(outcome, "the start of its engine", (yield _pqtm("PQTMGNSSSTART")))
-    for name in (*SENTENCES, "GLL", "VTG"):
-        _note(outcome, f"the sentence {name}", (yield _pqtm("PQTMCFGMSGRATE", "W", name, int(name in SENTENCES))))
+    for name in (*SENTENCES, *sorted(TURNED_OFF)):
+        _note(outcome, f"the sentence {name}", (yield _pqtm("PQTMCFGMSGRATE", "W", name, wanted.every(name))))
     restart = False
     asked: list[tuple[str, str, list[int]]] = [
         (f"{wanted.rate_hz:g} fixes a second", "PQTMCFGFIXRATE", [wanted.period_ms])
     ]
     if wanted.constellations:
         order = ("gps", "glonass", "galileo", "beidou", "qzss")
+        _note_unknown(outcome, wanted, order)
         searched = [*(int(name in wanted.constellations) for name in order), 0]
         asked.append((f"the constellations {', '.join(wanted.constellations)}", "PQTMCFGCNST", searched))
     for what, command, values in asked:
@@ -210,7 +227,8 @@ def _ubx_version(message: bytes) -> Answer | None:
         return None
     payload = message[6:-2]
     texts = [payload[:30], payload[30:40], *(payload[at : at + 30] for at in range(40, len(payload), 30))]
-    return Answer(True, " ".join(text.partition(b"\0")[0].decode("ascii", "replace").strip() for text in texts))
+    said = " ".join(text.partition(b"\0")[0].decode("ascii", "replace").strip() for text in texts)
+    return Answer(True, "".join(each if each.isprintable() else "?" for each in said))
 
 
 def _valset(values: Mapping[int, int]) -> Ask:
@@ -230,19 +248,31 @@ def _set_up_ubx(wanted: Wanted, outcome: Outcome) -> Script:
 
 
 def _set_up_by_keys(wanted: Wanted, outcome: Outcome) -> Script:
-    chosen = {key: int(name in SENTENCES) for name, key in _MSGOUT_UART1.items()}
+    chosen = {key: wanted.every(name) for name, key in _MSGOUT_UART1.items()}
     _note(outcome, "the choice of sentences", (yield _valset(chosen)))
     # not every receiver has USB, and whoever has none refuses; that one has can only be told by asking
     yield _valset({key + _USB_FROM_UART1: value for key, value in chosen.items()})
     _note(outcome, f"{wanted.rate_hz:g} fixes a second", (yield _valset({_RATE_MEAS: wanted.period_ms})))
     if wanted.constellations:
         searched = {key: int(name in wanted.constellations) for name, key in _SIGNAL.items()}
-        _note(outcome, f"the constellations {', '.join(wanted.constellations)}", (yield _valset(searched)))
+        answer = yield _valset(searched)
+        if answer is not None and not answer.done:
+            yield from _set_up_signals(wanted, outcome)
+        else:
+            _note(outcome, f"the constellations {', '.join(wanted.constellations)}", answer)
+
+
+def _set_up_signals(wanted: Wanted, outcome: Outcome) -> Script:
+    """One by one, for a model refuses all keys for one that it does not have: what is wanted first, never none."""
+    for name, key in sorted(_SIGNAL.items(), key=lambda each: each[0] not in wanted.constellations):
+        answer = yield _valset({key: int(name in wanted.constellations)})
+        if name in wanted.constellations:
+            _note(outcome, f"the constellation {name}", answer)
 
 
 def _set_up_by_messages(wanted: Wanted, outcome: Outcome) -> Script:
     for name, number in _MSG_IDS.items():
-        choice = bytes((0xF0, number, int(name in SENTENCES)))
+        choice = bytes((0xF0, number, wanted.every(name)))
         _note(outcome, f"the sentence {name}", (yield _ubx(_CFG_MSG, choice)))
     rate = struct.pack("<HHH", wanted.period_ms, 1, 1)
     _note(outcome, f"{wanted.rate_hz:g} fixes a second", (yield _ubx(_CFG_RATE, rate)))

@@ -59,8 +59,8 @@ class Reception:
         """How many octets came since the last sentence."""
         self._octets_s = self._heard_s = 0.0
         """When the last octets, and the last sentence, came."""
-        self._foreign: str | None = None
-        """What else was recognised on the line since the last sentence."""
+        self._foreign: tuple[str, int] | None = None
+        """What else was recognised on the line since the last sentence, and at which speed."""
         self._refused: str | None = None
         """Why the last sentence could not be used, if all since the last good one could not."""
         self._left = 0
@@ -111,8 +111,8 @@ class Reception:
             self._foreign = self._refused = None
         else:
             self._without += len(data)
-            if not self._speaks:
-                self._foreign = recognize(self._splitter.sample) or self._foreign
+            if not self._speaks and (name := recognize(self._splitter.sample)) is not None:
+                self._foreign = name, self.speed_baud
         return found
 
     def poll(self, now: float) -> bool:
@@ -121,6 +121,9 @@ class Reception:
         if due is None or now < due:
             return False
         self._left += 1
+        if self._foreign is not None and self._foreign[1] == self.speed_baud:
+            # what was taken for it a round ago was garbage, or has gone
+            self._foreign = self._foreign if recognize(self._splitter.sample) is not None else None
         self.speed_baud = SPEEDS_BAUD[(SPEEDS_BAUD.index(self.speed_baud) + 1) % len(SPEEDS_BAUD)]
         self._restart(now)
         return True
@@ -143,7 +146,7 @@ class Reception:
         if now - self._octets_s > SILENT_S:
             return "gnss-silent", f"the receiver has sent nothing for more than {SILENT_S:.0f} s"
         if self._foreign is not None:
-            return "gnss-foreign", f"what speaks on the line is {self._foreign}, not NMEA 0183"
+            return "gnss-foreign", f"what speaks on the line is {self._foreign[0]}, not NMEA 0183"
         if self._search and self._left < len(SPEEDS_BAUD):
             return None
         if self._refused is not None:

@@ -1,10 +1,11 @@
 """The GNSS receiver: a serial line, the cores that make fixes of it, and the receiver's sleep.
 
 Moves octets and time between them. What sentences mean is core.navigation's business, at which speed they come is
-core.reception's, and what a maker's receiver is told is core.receivers'.
+core.reception's, and how a maker's receiver is handled core.handling's.
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Callable, Coroutine
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 from time import monotonic
 
 from bondmate.core.epoch import Epoch
+from bondmate.core.handling import Handling
 from bondmate.core.navigation import Navigation
 from bondmate.core.receivers import Receiver, Wanted
-from bondmate.core.reception import LISTEN_S, SPEEDS_BAUD, Heard, Reception
-from bondmate.core.talk import Outcome, Script, Talk
-from bondmate.core.ubx import FrameSplitter
+from bondmate.core.reception import LISTEN_S, SPEEDS_BAUD, Reception
+from bondmate.core.talk import Outcome
 from bondmate.drivers.serial_link import SerialLink
 from bondmate.ports import PartFault, ReceiverState
 from bondmate.records import Fix
@@ -45,28 +46,29 @@ class GnssReceiver:
         self._settings = settings
         self._reception = Reception(settings.speed_baud)
         self._navigation = Navigation(settings.not_before)
-        self._link = SerialLink(settings.port, self._reception.speed_baud, self._received, self._opened)
+        self._handling = None if settings.receiver is None else Handling(settings.receiver, settings.wanted)
+        self._link = SerialLink(
+            settings.port, self._reception.speed_baud, self._received, opened=self._opened, lost=self._lost
+        )
         self._on_fix: Callable[[Fix], None] = lambda _: None
-        self._timer: asyncio.TimerHandle | None = None
-        self._changes: set[asyncio.Task[None]] = set()
-        """Changes of speed that are under way."""
-        self._frames = FrameSplitter()
-        self._talk: Talk | None = None
-        """The conversation with the receiver, from its first sentence on; None while the line is not open."""
-        self._outcome = Outcome()
-        """What came of the last set-up."""
+        self._came: list[bytes] = []
+        """What came over the line and was not looked at yet."""
+        self._news = asyncio.Event()
+        """Something came, or the line was opened or lost."""
         self._wanted = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._unwanted.set()
         self._retired = asyncio.Event()
         """The receiver was put to sleep, as far as that can be known."""
+        self._sleepless = False
+        """Whether it could not be put to sleep."""
         self._why_not: tuple[str, ...] = ()
         """Why the last epoch had no fix."""
 
     async def run(self, on_fix: Callable[[Fix], None]) -> None:
         """Serve the receiver until cancelled; `on_fix` is called for each new fix, in the event loop."""
         self._on_fix = on_fix
-        if self._settings.receiver is not None and not self._wanted.is_set():
+        if self._handling is not None and not self._wanted.is_set():
             await self._serve(self._until_retired)  # it may be running since the board has power
         while True:
             await self._wanted.wait()
@@ -78,7 +80,10 @@ class GnssReceiver:
         """See ports.Locator."""
         if on == self._wanted.is_set():
             return
+        if self._handling is not None:
+            self._handling.wake(on)
         if on:
+            self._sleepless = False
             self._unwanted.clear()
             self._wanted.set()
         else:
@@ -89,17 +94,20 @@ class GnssReceiver:
 
     def faults(self) -> tuple[PartFault, ...]:
         """See ports.Locator."""
+        found, port, outcome = [], self._settings.port, self._outcome
         if not self._wanted.is_set():
-            return ()
-        found = []
-        port = self._settings.port
+            if not self._sleepless:
+                return ()
+            why = f": {'; '.join(outcome.problems)}" if outcome.problems else ""
+            text = f"the receiver on {port} could not be put to sleep, and goes on{why}"
+            return (PartFault("gnss-awake", text, "compare gnss.receiver with its make: it draws power off duty"),)
         if self._link.fault is not None:
             found.append(PartFault("gnss-gone", self._link.fault, "check the receiver's cable, and gnss.port"))
         elif (silence := self._reception.fault(monotonic())) is not None:
             code, text = silence
             found.append(PartFault(code, f"{port}: {text}", _NEXT[code]))
-        if self._outcome.problems:
-            text = f"the receiver on {port} did not take its settings: {'; '.join(self._outcome.problems)}"
+        if outcome.problems:
+            text = f"the receiver on {port} did not take its settings: {'; '.join(outcome.problems)}"
             found.append(PartFault("gnss-settings", text, "compare gnss.receiver and what follows it with its manual"))
         if self._navigation.antenna in ("open", "short"):
             text = f"the receiver on {port} reports its antenna as {self._navigation.antenna}"
@@ -123,113 +131,105 @@ class GnssReceiver:
             noise_octets=self._reception.noise,
         )
 
+    @property
+    def _outcome(self) -> Outcome:
+        """What came of the last conversation with it."""
+        return Outcome() if self._handling is None else self._handling.outcome
+
     # --- serving the line --------------------------------------------------------------------------
 
     async def _serve(self, until: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Keep the line open until that; raises what the line raises."""
-        serving = asyncio.ensure_future(self._link.run())
-        ending = asyncio.ensure_future(until())
+        """Keep the line open until that; raises what any part of it raises."""
+        parts = [asyncio.ensure_future(part) for part in (self._link.run(), self._attend(), until())]
         try:
-            await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (serving, ending):
-                task.cancel()
-            results = await asyncio.gather(serving, ending, return_exceptions=True)
-            self._closed()
+            for part in parts:
+                part.cancel()
+            results = await asyncio.gather(*parts, return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 raise result
 
     async def _until_unwanted(self) -> None:
         await self._unwanted.wait()
-        if self._settings.receiver is not None and self._reception.speaks:
+        if self._handling is not None:
             await self._until_retired()
 
     async def _until_retired(self) -> None:
-        """Until the receiver was told to sleep, or cannot be told, or is wanted again."""
+        """Until the receiver was told to sleep and does, or cannot be told, or is wanted again."""
         self._retired.clear()
-        self._talk = None
-        self._step()
+        self._news.set()
         waiting = {asyncio.ensure_future(event.wait()) for event in (self._retired, self._wanted)}
         try:
-            await asyncio.wait(waiting, timeout=RETIRE_S, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waiting, timeout=RETIRE_S, return_when=asyncio.FIRST_COMPLETED)
+            self._sleepless = not done and self._reception.speaks
         finally:
             for task in waiting:
                 task.cancel()
 
     def _opened(self) -> None:
-        self._reception.opened(monotonic())
-        self._rouse()
+        now = monotonic()
+        self._came.clear()
+        self._reception.opened(now)
+        self._navigation.replugged()
+        if self._handling is not None:
+            self._handling.opened(now)
+        self._news.set()
 
-    def _rouse(self) -> None:
-        """At a speed that is new on this line: what the receiver sleeps through is not understood, and wakes it."""
-        self._talk, self._frames = None, FrameSplitter()
-        if self._settings.receiver is not None:
-            self._link.write(self._settings.receiver.wake)
-        self._step()
-
-    def _closed(self) -> None:
+    def _lost(self) -> None:
+        self._came.clear()
         self._reception.closed()
-        self._talk, self._frames = None, FrameSplitter()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._handling is not None:
+            self._handling.closed()
 
     def _received(self, data: bytes) -> None:
-        now = monotonic()
+        self._came.append(data)
+        self._news.set()
+
+    async def _attend(self) -> None:
+        """Hear what came, and let every core act when it is due."""
+        while True:
+            self._news.clear()
+            now = monotonic()
+            if self._came:
+                data = b"".join(self._came)
+                self._came.clear()
+                self._hear(data, now)
+            await self._act(now)
+            due_s = self._next_due()
+            # nothing awaits between the look at the news and this, but a change of speed: what came then is there
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if due_s is None else max(0.0, due_s - monotonic())):
+                    await self._news.wait()
+
+    def _hear(self, data: bytes, now: float) -> None:
         heard = self._reception.feed(data, now)
         if self._wanted.is_set():
             self._navigation.heard(now)
             for one in heard:
                 self._take(self._navigation.feed(one.sentence, now))
-        self._converse(data, heard, now)
-        self._step()
+        if self._handling is not None:
+            self._handling.heard(data, heard, now)
 
-    def _converse(self, data: bytes, heard: list[Heard], now: float) -> None:
-        """Let the conversation hear what is its own."""
-        receiver = self._settings.receiver
-        if receiver is None or self._talk is None or self._talk.is_over:
-            return
-        for message in self._frames.feed(data) if receiver.speaks_ubx else [one.line for one in heard]:
-            self._talk.heard(message, now)
-
-    def _step(self) -> None:
-        """Let every core act that is due, and come again when the next one is."""
-        now = monotonic()
+    async def _act(self, now: float) -> None:
         self._take(self._navigation.poll(now))
         if self._reception.poll(now):
-            log.info("%s: trying %d baud", self._settings.port, self._reception.speed_baud)
-            task = asyncio.get_running_loop().create_task(self._change_speed())
-            self._changes.add(task)
-            task.add_done_callback(self._changes.discard)
-        if self._talk is None and self._reception.speaks and self._settings.receiver is not None:
-            self._talk = Talk(self._script(self._settings.receiver), now)
-        if self._talk is not None:
-            self._talk.poll(now)
-            self._link.write(self._talk.take())
-            if self._talk.is_over and not self._wanted.is_set():
+            log.debug("%s: trying %d baud", self._settings.port, self._reception.speed_baud)
+            await self._link.change_speed(self._reception.speed_baud)
+            now = monotonic()
+            if self._handling is not None:
+                self._handling.opened(now)
+        if self._handling is not None:
+            self._handling.poll(now)
+            self._link.write(self._handling.take())
+            if self._handling.is_asleep(now):
                 self._retired.set()
-        self._schedule(now)
 
-    async def _change_speed(self) -> None:
-        await self._link.change_speed(self._reception.speed_baud)
-        self._rouse()
-
-    def _script(self, receiver: Receiver) -> Script:
-        if not self._wanted.is_set():
-            return receiver.sleep(Outcome())
-        self._outcome = Outcome()
-        return receiver.set_up(self._settings.wanted, self._outcome)
-
-    def _schedule(self, now: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        talk_due = None if self._talk is None else self._talk.next_due()
-        dues = (self._navigation.next_due(), self._reception.next_due(), talk_due)
-        due = min((each for each in dues if each is not None), default=None)
-        if due is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - now), self._step)
+    def _next_due(self) -> float | None:
+        handling_due_s = None if self._handling is None else self._handling.next_due()
+        dues = (self._navigation.next_due(), self._reception.next_due(), handling_due_s)
+        return min((each for each in dues if each is not None), default=None)
 
     def _take(self, epoch: Epoch | None) -> None:
         if epoch is None:

@@ -5,6 +5,7 @@ Moves octets; what they mean is the driver's business.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import termios
@@ -18,10 +19,13 @@ log = logging.getLogger(__name__)
 CHUNK_OCTETS = 4096
 REST_S = 0.1
 """After each read the line rests for so long: a line of 115,200 baud would wake the process 700 times a second, each
-time for a few octets. Even at 921,600 baud no more comes meanwhile than the kernel keeps for a reader."""
+time for a few octets. Even at 921,600 baud no more comes meanwhile than the kernel keeps for a reader (64 kB)."""
 BACKOFF_S = 0.2
 """The first wait before a line is opened again: a receiver that was re-plugged is back within a second."""
 BACKOFF_CAP_S = 5.0
+ABSENT_S = 0.5
+"""A port that has no name in /dev is looked for so often: a look costs nothing, and the first fix after a receiver was
+plugged in again waits for it."""
 UNSENT_OCTETS = 4096
 """More than a line that takes nothing may owe: what is written then is dropped, and its sender will ask again."""
 
@@ -34,18 +38,23 @@ class SerialLink:
         port: str,
         speed_baud: int,
         received: Callable[[bytes], None],
+        *,
         opened: Callable[[], None] = lambda: None,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
-        """`opened` is called after each opening, before anything is received."""
+        """`opened` is called after each opening, before anything is received; `lost` when that line is gone."""
         self._port = port
         self._speed_baud = speed_baud
         self._received = received
         self._opened = opened
+        self._lost = lost
         self._wait_s = BACKOFF_S
         self._line: serial.Serial | None = None
         """The line while it is open."""
         self._unsent = b""
         self._resting: asyncio.TimerHandle | None = None
+        self._changes = 0
+        """How many changes of the speed are under way: what comes meanwhile is garbage of two speeds."""
         self.fault: str | None = None
         """Why nothing can be read now, in words; None while the line is open, and before the first attempt ended."""
         self.opened_s: float | None = None
@@ -61,26 +70,38 @@ class SerialLink:
             # pyserial lets a termios.error through when the line goes while it is being set up
             except (serial.SerialException, OSError, ValueError, termios.error) as problem:
                 self._report(f"{self._port} cannot be opened: {problem}")
+                is_absent = getattr(problem, "errno", None) == errno.ENOENT
             else:
+                is_absent = False
                 self._line, self.fault, self.opened_s = line, None, monotonic()
                 log.info("%s open at %d baud", self._port, line.baudrate)
                 try:
                     self._report(await self._serve_until_gone(line.fileno()))
                 finally:
                     self._line, self._unsent = None, b""
+                    self._lost()
                     # closed before it is opened again, else it comes back under another name
-                    with contextlib.suppress(OSError):
-                        line.close()
-            await asyncio.sleep(self._wait_s)
-            self._wait_s = min(self._wait_s * 2, BACKOFF_CAP_S)
+                    await asyncio.shield(asyncio.to_thread(_close, line))
+            if is_absent:
+                await asyncio.sleep(ABSENT_S)
+            else:
+                await asyncio.sleep(self._wait_s)
+                self._wait_s = min(self._wait_s * 2, BACKOFF_CAP_S)
 
     async def change_speed(self, speed_baud: int) -> None:
-        """Go on at another speed, from now and at each opening."""
+        """Go on at another speed, from now and at each opening; what came at the one before is dropped."""
         self._speed_baud = speed_baud
-        if (line := self._line) is not None:
+        if (line := self._line) is None:
+            return
+        self._changes += 1
+        try:
             # in a thread: the driver of a USB port asks the device, which may be hung
-            with contextlib.suppress(serial.SerialException, OSError, ValueError, termios.error):
-                await asyncio.to_thread(setattr, line, "baudrate", speed_baud)
+            await asyncio.to_thread(_set_speed, line, speed_baud)
+        except (serial.SerialException, OSError, ValueError, termios.error) as problem:
+            if self._line is line:
+                log.warning("%s does not take %d baud: %s", self._port, speed_baud, problem)
+        finally:
+            self._changes -= 1
 
     def write(self, data: bytes) -> None:
         """Send octets; what the line does not take now follows as it does. Nothing is sent while it is not open."""
@@ -121,10 +142,13 @@ class SerialLink:
         # at once, also when it is gone: a line that is gone stays readable, and would keep the loop busy
         loop.remove_reader(descriptor)
         if data:
+            # a line that has as much as this may have more than the kernel keeps, and is not left alone meanwhile
+            rest_s = REST_S if len(data) < CHUNK_OCTETS // 2 else 0.0
             # not already when it opens: a broken line may open and go five times a second, for ever
             self._wait_s = BACKOFF_S
-            self._resting = loop.call_later(REST_S, loop.add_reader, descriptor, self._readable, descriptor, gone)
-            self._received(data)
+            self._resting = loop.call_later(rest_s, loop.add_reader, descriptor, self._readable, descriptor, gone)
+            if not self._changes:
+                self._received(data)
         elif not gone.done():
             gone.set_result(why)
 
@@ -148,3 +172,16 @@ class SerialLink:
         if fault != self.fault:
             log.warning("%s; trying again", fault)
         self.fault = fault
+
+
+def _set_speed(line: serial.Serial, speed_baud: int) -> None:
+    line.baudrate = speed_baud
+    line.reset_input_buffer()
+
+
+def _close(line: serial.Serial) -> None:
+    """In a thread: the kernel waits for what was written to leave, up to 30 s, if nobody takes it."""
+    with contextlib.suppress(OSError, termios.error):
+        line.reset_output_buffer()
+    with contextlib.suppress(OSError):
+        line.close()

@@ -13,7 +13,7 @@ _FIX = struct.Struct(">iiBBB")
 _LONG = struct.Struct(">3sHHBB")
 
 _SOURCES = {1: "gnss", 2: "network", 3: "system"}
-_SUSPECT = {1: "jump", 2: "time_backwards", 3: "frozen", 4: "equal_signal", 5: "antenna_open"}
+_SUSPECT = {1: "jump", 2: "time_backwards", 3: "frozen", 4: "equal_signal", 5: "antenna_open", 7: "made_up"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,6 @@ def fix(data: bytes) -> Fix:
         raise MalformedError("the fix lies outside the globe")
     if 127 < accuracy < 255:
         raise MalformedError(f"accuracy code {accuracy} is not defined")
-    if flags & 0x80:
-        raise MalformedError("bit 7 of the fix's flags is set")
     alt_m, speed_mps, track_deg, hdop, satellites = _long(data[_FIX.size :])
     return Fix(
         lat=lat / 1e7,

@@ -94,7 +94,8 @@ def test_an_epoch_takes_each_value_from_the_sentence_that_knows_it() -> None:
                 hdop=0.9,
                 accuracy_m=3.1,
                 satellites=11,
-            )
+            ),
+            time_ms=NOON,
         )
     ]
 

@@ -1,15 +1,22 @@
 """Protocols told by their octets: frames by their makers' own rules, logs of others, and noise that is nobody's."""
 
+import itertools
 import random
+import re
 import string
+from collections.abc import Iterator
+from functools import reduce
+from operator import xor
 from pathlib import Path
 
 import pytest
 from pyubx2 import GET, UBXMessage
 
+from bondmate.core import foreign
 from bondmate.core.foreign import recognize
 from bondmate.core.lines import SAMPLE_OCTETS, SentenceSplitter
-from bondmate.core.reception import Reception
+from bondmate.core.reception import SPEEDS_BAUD, Reception
+from bondmate_sim.uart import resample
 
 
 def sirf(payload: bytes) -> bytes:
@@ -101,7 +108,7 @@ def test_sentences_with_octets_missing_are_nobody_s() -> None:
 
 def test_noise_is_taken_for_a_protocol_less_than_once_in_a_thousand() -> None:
     # a sign of two octets is expected 511 / 65,536 = 0.0078 times, and so comes twice in 0.0078² / 2 = 1 of 33,000;
-    # there are six such signs
+    # each has more of its head to fit
     chance = random.Random(20261120)
     taken = sum(recognize(chance.randbytes(SAMPLE_OCTETS)) is not None for _ in range(5000))
     assert taken <= 5
@@ -113,11 +120,35 @@ def test_noise_of_printable_characters_is_nobody_s() -> None:
     assert [recognize(bytes(chance.choices(letters, k=SAMPLE_OCTETS))) for _ in range(500)] == [None] * 500
 
 
-def test_one_sign_would_not_be_enough() -> None:
-    """A recogniser that is content with one sees protocols in noise, and the test above would notice."""
-    chance = random.Random(20261120)
-    taken = sum(recognize(chance.randbytes(SAMPLE_OCTETS // 2) * 2) is not None for _ in range(1000))
-    assert taken > 5, "all of it is there twice"
+def at_a_wrong_speed() -> Iterator[bytes]:
+    """What one hears of sentences that are spoken at another speed."""
+    sentences = b"".join(
+        b"$%s*%02X\r\n" % (body.encode(), reduce(xor, body.encode()))
+        for second in range(60, 90)
+        for body in (
+            f"GPRMC,1235{second % 60:02}.00,A,4807.{second:03},N,01131.{3 * second:03},E,022.4,084.4,230394,,,A",
+            f"GPGGA,1235{second % 60:02}.00,4807.{second:03},N,01131.{3 * second:03},E,1,08,0.9,545.4,M,46.9,M,,",
+            "GPGSA,A,3,04,05,,09,12,,,24,,,,,2.5,1.3,2.1",
+            f"GPGSV,2,1,08,01,40,083,{second - 40},02,17,308,41,12,07,344,39,14,22,228,45",
+        )
+    )
+    for sent_baud, read_baud in itertools.permutations(SPEEDS_BAUD, 2):
+        splitter = SentenceSplitter()
+        heard = resample(sentences, sent_baud, read_baud)
+        for place in range(0, len(heard), 500):
+            splitter.feed(heard[place : place + 500])
+            yield splitter.sample
+
+
+def test_sentences_at_a_wrong_speed_are_nobody_s() -> None:
+    """They are far from random: some signs of two octets come in them again and again."""
+    assert {recognize(sample) for sample in at_a_wrong_speed()} == {None}
+
+
+def test_signs_of_two_octets_would_be_seen_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = [(name, re.compile(re.escape(sign))) for name, sign in (("MediaTek", b"\x04\x24"), ("UBX", b"\xb5\x62"))]
+    monkeypatch.setattr(foreign, "_SIGNS", bare)
+    assert {recognize(sample) for sample in at_a_wrong_speed()} != {None}
 
 
 # What each log holds beside NMEA, by its own header

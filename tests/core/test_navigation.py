@@ -320,9 +320,7 @@ def test_what_is_done_to_real_logs_is_noticed(
 
 
 def test_a_navigation_that_does_not_judge_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "bondmate.core.trust.Trust.judge", lambda self, fix, strengths, antenna: replace(fix, suspect=())
-    )
+    monkeypatch.setattr("bondmate.core.trust.Trust.judge", lambda self, fix, told: replace(fix, suspect=()))
     navigation = Navigation(None)
     navigation.feed(read("GNTXT,01,01,01,ANTENNA OPEN"), 50.0)
     assert suspicions(told(navigation, epoch(0), 50.0)) != [(Suspicion.ANTENNA_OPEN,)]

@@ -50,7 +50,10 @@ def refusal(line: bytes) -> str:
 
 def values(sentence: Sentence) -> dict[str, Any]:
     """What it says, without what it does not."""
-    return {name: value for name, value in sentence._asdict().items() if value not in (None, ())}
+    said = sentence._asdict()
+    if not said["made_up"]:
+        del said["made_up"]
+    return {name: value for name, value in said.items() if value not in (None, ())}
 
 
 def placed(body: str, place: int, text: str) -> str:
@@ -298,17 +301,38 @@ def test_a_talker_may_begin_with_the_letter_of_the_proprietary_ones(body: str) -
     assert sentence.view is not None or sentence.used
 
 
+MADE_UP = {
+    "GGA": (GGA, 6, "8"),
+    "GGA, by hand": (GGA, 6, "7"),
+    "RMC": (RMC + ",S", 12, "S"),
+    "RMC, by hand": (RMC + ",M", 12, "M"),
+    "GLL": (GLL + "S", 7, "S"),
+    "GNS": (GNS, 6, "NS"),
+}
+
+
+@pytest.mark.parametrize(("body", "place", "quality"), MADE_UP.values(), ids=MADE_UP.keys())
+def test_a_position_that_was_made_up_is_told_as_such(body: str, place: int, quality: str) -> None:
+    told = read(placed(body, place, quality))
+    assert told.made_up
+    assert told.valid, "it is a fix all the same"
+    for other in ("6", "E", "A", "1", "N"):
+        if other.isdigit() == quality.isdigit():
+            assert not read(placed(body, place, other)).made_up
+
+
 ANTENNAS = {
     "u-blox, good": ("GNTXT,01,01,02,ANTSTATUS=OK", "ok"),
     "u-blox, open": ("GNTXT,01,01,02,ANTSTATUS=OPEN", "open"),
     "u-blox, short": ("GPTXT,01,01,02,ANTSTATUS=SHORT", "short"),
-    "u-blox, at the start": ("GNTXT,01,01,02,ANTSTATUS=INIT", None),
+    "u-blox, at the start": ("GNTXT,01,01,02,ANTSTATUS=INIT", "unknown"),
+    "u-blox, without means": ("GNTXT,01,01,02,ANTSTATUS=DONTKNOW", "unknown"),
     "AT6558, as in quectel-l76k-dual.log": ("GNTXT,01,01,01,ANTENNA OPEN", "open"),
     "AT6558, good": ("GPTXT,01,01,01,ANTENNA OK", "ok"),
     "Quectel, good": ("PQTMANTENNASTATUS,3,1,1,0", "ok"),
     "Quectel, open": ("PQTMANTENNASTATUS,3,2,1,0", "open"),
     "Quectel, short": ("PQTMANTENNASTATUS,3,3,1,0", "short"),
-    "Quectel, unknown": ("PQTMANTENNASTATUS,3,0,1,0", None),
+    "Quectel, unknown": ("PQTMANTENNASTATUS,3,0,1,0", "unknown"),
     "Quectel, cut short": ("PQTMANTENNASTATUS", None),
     "Quectel, cut off before the status": ("PQTMANTENNASTATUS,3", None),
     "other words": ("GNTXT,01,01,02,u-blox AG - www.u-blox.com", None),
@@ -531,6 +555,9 @@ def test_gsa_as_the_judges_read_it(talker: str, mode: int, numbers: list[int], d
 def test_gst_as_the_judges_read_it(talker: str, time: str, north: str, east: str) -> None:
     ours, one, other = judged(f"{talker}GST,{time},1.0,,,,{north},{east},9.0")
     assert ours.time_ms == told_ms(one.timestamp) == told_ms(other.time)
+    if 0.0 in (other.stdLat, other.stdLong):
+        assert ours.accuracy_m is None, "nobody is that good"
+        return
     assert same(ours.accuracy_m, math.hypot(float(one.std_dev_latitude), float(one.std_dev_longitude)))
     assert same(ours.accuracy_m, math.hypot(other.stdLat, other.stdLong))
 

@@ -110,7 +110,8 @@ def valsets(sent: Sequence[bytes]) -> dict[str, int]:
 def test_an_m10_is_set_by_keys() -> None:
     sent, outcome = set_up("ublox", FIVE_HERTZ, ublox(M10))
     assert UBXReader.parse(sent[0], msgmode=POLL).identity == "MON-VER"
-    wanted = {"GGA": 1, "RMC": 1, "GSA": 1, "GSV": 1, "GST": 1, "GLL": 0, "VTG": 0, "ZDA": 0}
+    # at five fixes a second, the sky once a second
+    wanted = {"GGA": 1, "RMC": 1, "GSA": 1, "GSV": 5, "GST": 1, "GLL": 0, "VTG": 0, "ZDA": 0}
     assert valsets(sent) == {
         **{f"CFG_MSGOUT_NMEA_ID_{name}_UART1": rate for name, rate in wanted.items()},
         **{f"CFG_MSGOUT_NMEA_ID_{name}_USB": rate for name, rate in wanted.items()},
@@ -130,7 +131,7 @@ def test_an_m8_is_set_by_messages() -> None:
     *choices, rate, gnss = sent[1:]
     # three octets: class, id, and the rate on the port that it comes by, which pyubx2 has as the first of six
     assert {settings(each)["msgID"]: settings(each)["rateDDC"] for each in choices} == {
-        0: 1, 1: 0, 2: 1, 3: 1, 4: 1, 5: 0, 7: 1, 8: 0,
+        0: 1, 1: 0, 2: 1, 3: 5, 4: 1, 5: 0, 7: 1, 8: 0,
     }  # fmt: skip
     assert {(len(each) - 8, settings(each)["msgClass"]) for each in choices} == {(3, 0xF0)}
     assert settings(rate) == {"measRate": 200, "navRate": 1, "timeRef": 1}
@@ -183,8 +184,21 @@ def test_what_an_m10_refuses_is_told_in_words() -> None:
     assert outcome.problems == [
         "the choice of sentences was refused",
         "5 fixes a second was refused",
-        "the constellations gps, glonass, galileo was refused",
+        "the constellation gps was refused",
+        "the constellation galileo was refused",
+        "the constellation glonass was refused",
     ]
+
+
+def test_a_constellation_that_a_model_does_not_have_costs_no_other() -> None:
+    """It refuses a whole message for one key that it does not know."""
+    sent, outcome = set_up("ublox", Wanted(1.0, ("gps", "glonass")), ublox(M10, refuses=["SIGNAL_GLO", "SIGNAL_QZSS"]))
+    assert outcome.problems == ["the constellation glonass was refused"]
+    singly = [settings(each) for each in sent[-6:]]
+    assert [(name, value) for each in singly for name, value in each.items() if name.startswith("CFG_SIGNAL")] == [
+        ("CFG_SIGNAL_GPS_ENA", 1), ("CFG_SIGNAL_GLO_ENA", 1), ("CFG_SIGNAL_SBAS_ENA", 0), ("CFG_SIGNAL_GAL_ENA", 0),
+        ("CFG_SIGNAL_BDS_ENA", 0), ("CFG_SIGNAL_QZSS_ENA", 0),
+    ]  # fmt: skip
 
 
 def test_a_receiver_without_usb_is_well() -> None:
@@ -202,7 +216,7 @@ def test_ublox_sleeps_for_ever_and_wakes_by_its_line() -> None:
     assert outcome.problems == []
 
 
-@given(st.sampled_from([M10, M8]), st.floats(0.2, 10), st.lists(st.sampled_from(CONSTELLATIONS), unique=True))
+@given(st.sampled_from([M10, M8]), st.floats(1, 10), st.lists(st.sampled_from(CONSTELLATIONS), unique=True))
 def test_whatever_is_wanted_pyubx2_can_read(protocol: str, rate_hz: float, constellations: list[str]) -> None:
     sent, outcome = set_up("ublox", Wanted(rate_hz, tuple(constellations)), ublox(protocol))
     rates = [
@@ -234,13 +248,28 @@ def test_a_mediatek_receiver_is_set_by_pmtk() -> None:
     assert set(sent) == {
         b"$PMTK605*31\r\n",
         b"$PMTK353,1,1,1,0,0*2A\r\n",
-        b"$PMTK314,0,1,0,1,1,1,0,1,0,0,0,0,0,0,0,0,0,0,0*29\r\n",
+        b"$PMTK314,0,1,0,1,1,5,0,1,0,0,0,0,0,0,0,0,0,0,0*2D\r\n",
         b"$PMTK220,200*2C\r\n",
     }
     for message in sent:
         parsed = NMEAReader.parse(message, validate=1)  # the checksum; it has no names for what PMTK sets
         assert (parsed.talker, parsed.identity) == ("P", message[1:8].decode())
     assert outcome == Outcome("AXN_3.60_3333_14080500 QUECTEL-L80", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "replies", "unknown"), [("quectel-pmtk", pmtk, "qzss, sbas"), ("quectel-pqtm", None, "sbas")]
+)
+def test_what_a_maker_s_command_has_no_place_for_is_a_problem(name: str, replies: Replies | None, unknown: str) -> None:
+    _, outcome = set_up(name, Wanted(1.0, ("gps", "qzss", "sbas")), replies or Lg290p())
+    assert outcome.problems == [f"it cannot be told to search {unknown}"]
+
+
+def test_what_the_sky_costs_does_not_grow_with_the_rate() -> None:
+    every = {rate_hz: Wanted(rate_hz, ()).every("GSV") for rate_hz in (1.0, 2.0, 5.0, 10.0)}
+    assert every == {1.0: 1, 2.0: 2, 5.0: 5, 10.0: 10}
+    sent, _ = set_up("quectel-pmtk", Wanted(10.0, ()), pmtk)
+    assert b"$PMTK314,0,1,0,1,1,5," in b"".join(sent), "it takes no more than five"
 
 
 def test_pmtk_without_constellations_leaves_them_as_they_are() -> None:
@@ -301,7 +330,7 @@ def pqtm_settings(sent: Sequence[bytes]) -> dict[str, dict[str, Any]]:
 def test_an_lg290p_is_set_by_pqtm() -> None:
     receiver = Lg290p()
     sent, outcome = set_up("quectel-pqtm", FIVE_HERTZ, receiver)
-    wanted = {"GGA": 1, "RMC": 1, "GSA": 1, "GSV": 1, "GST": 1, "GLL": 0, "VTG": 0}
+    wanted = {"GGA": 1, "RMC": 1, "GSA": 1, "GSV": 5, "GST": 1, "GLL": 0, "VTG": 0}
     assert pqtm_settings(sent) == {
         **{f"PQTMCFGMSGRATE{name}": {"msgname": name, "rate": rate} for name, rate in wanted.items()},
         "PQTMCFGFIXRATE": {"fixinterval": 200},
@@ -464,7 +493,7 @@ def sleeps(bench: Bench) -> bool:
     return bench.twin.programme is None
 
 
-@pytest.mark.parametrize("rate_hz", [1.0, 2.0, 5.0, 10.0, 0.5])
+@pytest.mark.parametrize("rate_hz", [1.0, 2.0, 5.0, 10.0])
 def test_a_receiver_says_what_is_wanted_as_often_as_wanted(bench: Bench, rate_hz: float) -> None:
     bench.is_set_up(Wanted(rate_hz, ()))
     assert bench.outcome.problems == []

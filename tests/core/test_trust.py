@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bondmate.core import trust
 from bondmate.core.geo import distance_m
-from bondmate.core.trust import Trust
+from bondmate.core.trust import Told, Trust
 from bondmate.records import Fix, Suspicion
 
 START = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
@@ -43,7 +43,7 @@ def judged(
     judge = Trust() if judge is None else judge
     found = []
     for each in fixes:
-        told = judge.judge(each, strengths, antenna)
+        told = judge.judge(each, Told(strengths, antenna))
         assert replace(told, suspect=()) == each, "suspect or not, it is the receiver's own"
         found.append(told.suspect)
     return found
@@ -268,8 +268,32 @@ def test_all_that_is_suspect_is_told_in_one_order() -> None:
 
 def test_equal_signals_and_the_antenna_are_suspect_only_while_they_are_so() -> None:
     judge = Trust()
-    assert judge.judge(fix(0), (40,) * 6, "open").suspect
-    assert not judge.judge(fix(1), HONEST, "ok").suspect
+    assert judge.judge(fix(0), Told((40,) * 6, "open")).suspect
+    assert not judge.judge(fix(1), Told(HONEST, "ok")).suspect
+
+
+def undated(times_s: Sequence[float]) -> list[tuple[Suspicion, ...]]:
+    """A receiver that walks, and tells the time of day alone: one fix a second of ours."""
+    judge, noon_ms = Trust(), 43_200_000
+    return [
+        judge.judge(
+            fix(second, 1.4 * second, time=None), Told(HONEST, time_ms=(noon_ms + round(1000 * time_s)) % 86_400_000)
+        ).suspect
+        for second, time_s in enumerate(times_s)
+    ]
+
+
+def test_without_a_date_the_time_of_day_shows_a_clock_that_stands_or_runs_back() -> None:
+    assert undated([0, 1, 2, 3]) == [(), (), (), ()]
+    assert undated([0, 0, 0, 0]) == [(), (), (FROZEN,), (FROZEN,)]
+    assert undated([0, 1, -100, 2]) == [(), (), (BACKWARDS,), ()]
+    assert undated([43_198, 43_199, 43_200, 43_201]) == [(), (), (), ()], "midnight"
+
+
+def test_what_the_receiver_says_that_it_made_up_is_suspect() -> None:
+    judge = Trust()
+    assert judge.judge(fix(0), Told(HONEST, made_up=True)).suspect == (Suspicion.MADE_UP,)
+    assert judge.judge(fix(1), Told(HONEST)).suspect == ()
 
 
 # --- anybody's way ---------------------------------------------------------------------------------------------------
@@ -330,13 +354,13 @@ def test_a_trust_that_settles_at_once_would_be_noticed(monkeypatch: pytest.Monke
 
 
 def test_a_trust_that_knows_no_leap_second_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trust, "BACKWARDS", dt.timedelta(0))
+    monkeypatch.setattr(trust, "BACKWARDS_S", 0.0)
     assert BACKWARDS in {each for found in judged(leap_second(5)) for each in found}
 
 
 def test_a_trust_that_believes_everything_would_be_noticed() -> None:
     class Trusting(Trust):
-        def judge(self, fix: Fix, strengths: Sequence[int], antenna: str | None) -> Fix:
+        def judge(self, fix: Fix, told: Told) -> Fix:
             return fix
 
     assert judged([fix(0), fix(1, 201.0)], judge=Trusting()) != judged([fix(0), fix(1, 201.0)])

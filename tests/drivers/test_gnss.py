@@ -15,7 +15,7 @@ import pytest
 from bondmate.core import reception
 from bondmate.core.epoch import QUIET_S
 from bondmate.core.receivers import RECEIVERS, Wanted
-from bondmate.drivers import gnss
+from bondmate.drivers import gnss, serial_link
 from bondmate.drivers.gnss import GnssReceiver, GnssSettings
 from bondmate.records import Fix, Suspicion
 from bondmate_sim.commands import command_line
@@ -199,8 +199,8 @@ def test_whatever_comes_between_the_order_to_sleep_and_the_closing_is_not_a_fix(
             async with running(receiver.run(fixes.append)):
                 await eventually(lambda: receiver._link._line, "the line to open")
                 receiver.wake(False)
-                receiver._received(epoch(1))
-                receiver._received(epoch(2))
+                receiver._received(epoch(1) + epoch(2))
+                receiver._hear(epoch(1) + epoch(2), monotonic())
                 await eventually(lambda: receiver._link._line is None, "the line to close")
                 receiver.wake(True)
                 await eventually(lambda: receiver._link._line, "the line to open")
@@ -224,16 +224,18 @@ def test_a_line_that_cannot_be_opened_holds_nobody_up_who_wants_it_to_sleep(tmp_
     asyncio.run(main())
 
 
-def test_the_end_leaves_no_timer_behind(tmp_path: Path) -> None:
+def test_the_end_leaves_nothing_running(tmp_path: Path) -> None:
     async def main() -> None:
         receiver = awake(settings(tmp_path / "gnss", speed_baud=None))
         with SerialEnd(tmp_path / "gnss") as end:
+            before = asyncio.all_tasks()
             async with running(receiver.run(lambda _: None)):
                 await eventually(lambda: receiver._link.opened_s, "the line to open")
                 end.send(nmea(GGA).encode() + b"\r\n")
-                timer = await eventually(lambda: receiver._timer, "an epoch to be under way")
-        assert timer.cancelled() or receiver._timer is None
-        assert receiver._timer is None
+                await eventually(receiver._navigation.next_due, "an epoch to be under way")
+                assert len(asyncio.all_tasks()) > len(before)
+            assert asyncio.all_tasks() == before
+        assert receiver._link._line is None
 
     asyncio.run(main())
 
@@ -244,13 +246,13 @@ def test_a_part_of_it_that_fails_is_an_error_and_not_a_receiver_that_is_silent(t
 
     async def main() -> None:
         receiver = awake(settings(tmp_path / "gnss"))
-        seen: list[object] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context["exception"]))
         with SerialEnd(tmp_path / "gnss") as end:
-            async with running(receiver.run(fail)):
-                await eventually(lambda: receiver._link.opened_s, "the line to open")
-                end.send(epoch(1) + epoch(2))
-                await eventually(lambda: seen, "the error to be told")
+            task = asyncio.ensure_future(receiver.run(fail))
+            await eventually(lambda: receiver._link.opened_s, "the line to open")
+            end.send(epoch(1) + epoch(2))
+            with pytest.raises(ZeroDivisionError):
+                await task
+            assert receiver._link._line is None, "whoever starts it again opens it anew"
 
     asyncio.run(main())
 
@@ -466,6 +468,56 @@ def test_a_receiver_is_unplugged_and_plugged_in_again_and_again(tmp_path: Path) 
     asyncio.run(replugged(tmp_path, 200))
 
 
+def test_a_receiver_that_was_away_for_long_is_found_at_once(tmp_path: Path) -> None:
+    """However long: the waits for a port that has no name do not grow."""
+
+    async def main() -> None:
+        fixes: list[Fix] = []
+        receiver = awake(settings(tmp_path / "gnss"))
+        with contextlib.ExitStack() as first:
+            end = first.enter_context(SerialEnd(tmp_path / "gnss"))
+            async with running(receiver.run(fixes.append)):
+                await eventually(lambda: receiver._link._line, "the line to open")
+                end.send(epoch(0) + epoch(1))
+                await eventually(lambda: fixes, "a fix")
+                first.close()
+                gone_s = monotonic()
+                await eventually(lambda: monotonic() > gone_s + 4 * serial_link.ABSENT_S, "a while")
+                fixes.clear()
+                with SerialEnd(tmp_path / "gnss") as again:
+                    back_s = monotonic()
+                    with speaking(again, 1.0):
+                        await eventually(lambda: fixes, "a fix")
+                    assert fixes[0].taken_s - back_s < 2.0, "within two epochs"
+
+    asyncio.run(main())
+
+
+def test_while_it_is_unplugged_no_speed_is_tried_and_the_antenna_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "LISTEN_S", 0.05)
+
+    async def main() -> None:
+        receiver = awake(settings(tmp_path / "gnss", speed_baud=None))
+        async with running(receiver.run(lambda _: None)):
+            with SerialEnd(tmp_path / "gnss") as end:
+                await eventually(lambda: receiver._link._line, "the line to open")
+                end.send((nmea("GNTXT,01,01,02,ANTSTATUS=OPEN") + "\r\n").encode())
+                await eventually(lambda: receiver.state().antenna == "open", "the antenna")
+            await eventually(lambda: codes(receiver)[:1] == ["gnss-gone"], "the loss")
+            left = receiver._reception._left
+            later = monotonic() + 0.3
+            await eventually(lambda: monotonic() > later, "time to pass")
+            assert receiver._reception._left == left
+            with SerialEnd(tmp_path / "gnss"):
+                await eventually(lambda: receiver._link._line, "the line to open again")
+                assert receiver.state().antenna is None
+                await eventually(lambda: receiver._reception._left > left, "the search to go on")
+
+    asyncio.run(main())
+
+
 # --- receivers that are spoken to ---------------------------------------------------------------------
 
 
@@ -569,6 +621,23 @@ def test_a_receiver_of_another_make_gives_its_fixes_and_a_fault_says_what_it_doe
                 assert "no answer to" in driver.faults()[0].text
                 count = len(fixes)
                 await eventually(lambda: len(fixes) > count, "it to go on")
+
+    asyncio.run(main())
+
+
+def test_one_that_goes_on_after_it_was_told_to_sleep_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gnss, "RETIRE_S", 0.5)
+
+    async def main() -> None:
+        driver = GnssReceiver(settings(tmp_path / "gnss", receiver="ublox"))
+        with SerialEnd(tmp_path / "gnss") as end, speaking(end):
+            async with running(driver.run(lambda _: None)):
+                await eventually(lambda: codes(driver) == ["gnss-awake"], "the fault")
+                assert "could not be put to sleep" in driver.faults()[0].text
+                driver.wake(True)
+                assert "gnss-awake" not in codes(driver)
 
     asyncio.run(main())
 

@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import termios
+import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -295,16 +296,21 @@ def test_what_a_pulled_usb_device_answers_is_a_loss(
     asyncio.run(main())
 
 
-def test_the_waits_double_up_to_five_seconds(
-    tmp_path: Path, waits: list[float], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("port", "expected"), [("nothing", [0.5] * 8), ("file", [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0])]
+)
+def test_the_waits_double_up_to_five_seconds_but_for_a_port_that_is_not_there(
+    port: str, expected: list[float], tmp_path: Path, waits: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
+    (tmp_path / "file").touch()
+
     async def main() -> None:
-        link = SerialLink(str(tmp_path / "nothing"), SPEED_BAUD, bytearray().extend)
+        link = SerialLink(str(tmp_path / port), SPEED_BAUD, bytearray().extend)
         async with running(link.run()):
             await eventually(lambda: len(waits) >= 8, "eight attempts")
 
     asyncio.run(main())
-    assert waits[:8] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0])
+    assert waits[:8] == pytest.approx(expected)
     assert sum("cannot be opened" in record.message for record in caplog.records) == 1, "said once, not each time"
 
 
@@ -313,8 +319,7 @@ def test_only_octets_end_the_backing_off(tmp_path: Path, waits: list[float]) -> 
         received = bytearray()
         link = SerialLink(str(tmp_path / "line"), SPEED_BAUD, received.extend)
         async with running(link.run()):
-            await eventually(lambda: len(waits) >= 3, "three attempts")
-            for words, expected in ((b"", False), (b"alive", True)):
+            for words, expected_s in ((b"", BACKOFF_S), (b"", 2 * BACKOFF_S), (b"alive", BACKOFF_S)):
                 before = link.opened_s
                 with SerialEnd(tmp_path / "line") as end:
                     await eventually(lambda before=before: link.opened_s != before, "the line to open")  # type: ignore[misc]
@@ -322,7 +327,7 @@ def test_only_octets_end_the_backing_off(tmp_path: Path, waits: list[float]) -> 
                     await eventually(lambda words=words: received == words, "what was sent")  # type: ignore[misc]
                     asked = len(waits)
                 await eventually(lambda asked=asked: len(waits) > asked, "the wait after the loss")  # type: ignore[misc]
-                assert (waits[asked] == BACKOFF_S) is expected
+                assert waits[asked] == expected_s
 
     asyncio.run(main())
 
@@ -416,12 +421,70 @@ def test_the_speed_is_changed_on_the_open_line_and_stays_for_the_next_opening(tm
     asyncio.run(main())
 
 
-def test_a_speed_that_the_line_does_not_take_ends_nothing(tmp_path: Path) -> None:
+def test_a_speed_that_the_line_does_not_take_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         with SerialEnd(tmp_path / "line") as end:
             async with opened(end.path, bytearray()) as link:
                 await link.change_speed(-1)
                 assert link.fault is None
+
+    asyncio.run(main())
+    assert "does not take -1 baud" in caplog.text
+
+
+def test_what_comes_while_the_speed_changes_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is garbage of two speeds, and would count against the new one."""
+    going, slow = threading.Event(), serial_link._set_speed
+
+    def held(line: serial.Serial, speed_baud: int) -> None:
+        assert going.wait(10)
+        slow(line, speed_baud)
+
+    async def main() -> None:
+        received = bytearray()
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, received) as link:
+                monkeypatch.setattr(serial_link, "_set_speed", held)
+                change = asyncio.ensure_future(link.change_speed(38400))
+                await asyncio.sleep(0)
+                reads = link.reads
+                end.send(b"between")
+                await eventually(lambda: link.reads > reads, "it to be read")
+                going.set()
+                await change
+                end.send(b"behind")
+                await eventually(lambda: received == b"behind", "what comes at the new speed")
+
+    asyncio.run(main())
+
+
+def test_the_owner_is_told_when_the_line_is_lost(tmp_path: Path) -> None:
+    async def main() -> None:
+        told: list[str] = []
+        link = SerialLink(
+            str(tmp_path / "line"), SPEED_BAUD, bytearray().extend,
+            opened=lambda: told.append("opened"), lost=lambda: told.append("lost"),
+        )  # fmt: skip
+        async with running(link.run()):
+            for _ in range(2):
+                with SerialEnd(tmp_path / "line"):
+                    await eventually(lambda: told[-1:] == ["opened"], "the line to open")
+                await eventually(lambda: told[-1:] == ["lost"], "the loss")
+        assert told == ["opened", "lost"] * 2
+
+    asyncio.run(main())
+
+
+def test_a_line_that_takes_nothing_closes_at_once(tmp_path: Path) -> None:
+    """The kernel would wait for what was written to leave, and the whole device with it."""
+
+    async def main() -> None:
+        with SerialEnd(tmp_path / "line") as end:
+            async with opened(end.path, bytearray()) as link:
+                for _ in range(20):
+                    link.write(bytes(4000))
+                assert link._unsent
+            assert link._line is None
 
     asyncio.run(main())
 
