@@ -9,18 +9,15 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import os
 import random
-import socket
 import time
 from pathlib import Path
 from typing import IO, Any
 
 from bondmate_sim.console import say
 from bondmate_sim.contact import press_schedule
-from bondmate_sim.errors import SimulatorError
 from bondmate_sim.lines import PINS, Edge, Level, Line
-from bondmate_sim.service import appended_lines, stop_on_signals
+from bondmate_sim.service import appended_lines, listen_unix, stop_on_signals
 from bondmate_sim.stamp import utc_now
 
 MAX_LINE_OCTETS = 16_384
@@ -223,42 +220,10 @@ async def run_board(path: Path, *, bounce_s: float = 0.0, seed: int | None = Non
     with contextlib.ExitStack() as resources:
         log_file = resources.enter_context(appended_lines(log))
         board = Board(bounce_s=bounce_s, rng=random.Random(seed), log=log_file)  # noqa: S311 - chatter, not secrets
-        listener = resources.enter_context(_listen(path))
+        listener = resources.enter_context(listen_unix(path, "board", "--socket"))
         resources.callback(path.unlink, missing_ok=True)
         server = await asyncio.start_unix_server(board.serve_client, sock=listener, limit=MAX_LINE_OCTETS)
         say(f"board on {path}")
         await stop.wait()
         server.close()
         await board.close()
-
-
-def _listen(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        _remove_stale(path)
-        # The mode must be right from the first moment: whoever can connect can press the button.
-        before = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(before)
-    except OSError as error:
-        listener.close()
-        raise SimulatorError(f"cannot make the board's socket {path}: {error}; name another with --socket") from error
-    except SimulatorError:
-        listener.close()
-        raise
-    return listener
-
-
-def _remove_stale(path: Path) -> None:
-    """A socket that nobody serves, left by a killed board, makes room for the new one."""
-    if not path.is_socket():
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-        else:
-            raise SimulatorError(f"a board serves {path} already; stop it or name another with --socket")

@@ -1,6 +1,6 @@
 """`bondmate-sim`: the command line of the simulator. It parses, calls one part, and turns errors into exit codes.
 
-0 done; 1 it failed, and standard error says what; 2 usage; 3 no board at that socket.
+0 done; 1 it failed, and standard error says what; 2 usage; 3 nobody at that socket.
 """
 
 import argparse
@@ -8,15 +8,16 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from bondmate_sim import nmea_log, pins, walk
+from bondmate_sim import cli_modem, nmea_log, pins, walk
+from bondmate_sim.arguments import address, between, count, file, windows
 from bondmate_sim.board import MAX_HOLD_S, run_board
 from bondmate_sim.console import complain, complain_with_log
 from bondmate_sim.demo import run_demo
-from bondmate_sim.errors import BoardUnreachableError, SimulatorError
+from bondmate_sim.errors import BoardUnreachableError, ControlUnreachableError, SimulatorError
 from bondmate_sim.gnss import Kind, LogSky, RouteSky, play
 from bondmate_sim.lines import PINS
 from bondmate_sim.network import Weather, run_relay
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("gnss: a log obeys nobody; --receiver goes with --route only")
     try:
         return _run(options)
-    except BoardUnreachableError as error:
+    except (BoardUnreachableError, ControlUnreachableError) as error:
         complain(f"bondmate-sim: {error}")
         return UNREACHABLE
     except ProcessError as error:
@@ -85,6 +86,8 @@ def _run(options: argparse.Namespace) -> int:
             return run_demo(nmea=options.nmea, keep=options.keep, as_json=options.json)
         case "up":
             return run_up(nmea=options.nmea, keep=options.keep)
+        case command if command in cli_modem.COMMANDS:
+            cli_modem.run(options)
         case _:
             raise AssertionError(options.command)
     return DONE
@@ -103,13 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     board = commands.add_parser("board", help="the pins of a board, on a Unix socket")
     board.add_argument("--socket", type=Path, required=True, metavar="PATH", help="where it listens")
     board.add_argument("--log", type=Path, metavar="FILE", help="append every edge as a JSON line")
-    board.add_argument("--bounce-ms", type=_number(0, 100), default=0.0, metavar="N", help="contacts chatter so long")
+    board.add_argument("--bounce-ms", type=between(0, 100), default=0.0, metavar="N", help="contacts chatter so long")
     board.add_argument("--seed", type=int, metavar="N", help="repeat the same chatter")
 
     press = commands.add_parser("press", help="press a button and hold it")
     press.add_argument("--socket", type=Path, required=True, metavar="PATH", help="of the board")
     press.add_argument("--pin", type=int, choices=PINS, required=True, metavar="N", help="BCM number")
-    press.add_argument("--hold", type=_number(0.001, MAX_HOLD_S), required=True, metavar="S", help="seconds")
+    press.add_argument("--hold", type=between(0.001, MAX_HOLD_S), required=True, metavar="S", help="seconds")
 
     show = commands.add_parser("pins", help="the levels of the pins")
     show.add_argument("--socket", type=Path, required=True, metavar="PATH", help="of the board")
@@ -121,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     sky.add_argument("--nmea", type=Path, metavar="FILE", help="play a recorded log in its own rhythm")
     sky.add_argument("--route", type=_point, nargs="+", metavar="LAT,LON", help="walk there and back, at 1.4 m/s")
     gnss.add_argument(
-        "--speed", type=_number(0.01, 10_000), default=1.0, metavar="N", help="play a log so many times as fast"
+        "--speed", type=between(0.01, 10_000), default=1.0, metavar="N", help="play a log so many times as fast"
     )
     gnss.add_argument("--loop", action="store_true", help="play a log again and again")
     gnss.add_argument("--link", type=Path, metavar="PATH", help="symbolic link to the port")
@@ -142,55 +145,32 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     network = commands.add_parser("network", help="a UDP relay between device and gateway")
-    network.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT", help="port 0: a free one")
-    network.add_argument("--upstream", type=_address, required=True, metavar="HOST:PORT", help="the gateway")
+    network.add_argument("--listen", type=address, required=True, metavar="HOST:PORT", help="port 0: a free one")
+    network.add_argument("--upstream", type=address, required=True, metavar="HOST:PORT", help="the gateway")
     network.add_argument("--tap", type=Path, metavar="FILE", help="append every datagram as a JSON line")
     network.add_argument(
-        "--loss", type=_number(0, 1), default=0.0, metavar="P", help="probability of losing a datagram"
+        "--loss", type=between(0, 1), default=0.0, metavar="P", help="probability of losing a datagram"
     )
     network.add_argument(
-        "--duplicate", type=_number(0, 1), default=0.0, metavar="P", help="probability of sending it twice"
+        "--duplicate", type=between(0, 1), default=0.0, metavar="P", help="probability of sending it twice"
     )
-    network.add_argument("--delay-ms", type=_number(0, 60_000), default=0.0, metavar="N", help="in each direction")
+    network.add_argument("--delay-ms", type=between(0, 60_000), default=0.0, metavar="N", help="in each direction")
     network.add_argument(
-        "--jitter-ms", type=_number(0, 60_000), default=0.0, metavar="N", help="up to so much more, each its own"
+        "--jitter-ms", type=between(0, 60_000), default=0.0, metavar="N", help="up to so much more, each its own"
     )
-    network.add_argument("--partition", type=_windows, metavar="UP_S,DOWN_S", help="works so long, then does not, …")
-    network.add_argument("--rebind-every", type=_count, metavar="N", help="a new port upstream after N datagrams")
+    network.add_argument("--partition", type=windows, metavar="UP_S,DOWN_S", help="works so long, then does not, …")
+    network.add_argument("--rebind-every", type=count, metavar="N", help="a new port upstream after N datagrams")
     network.add_argument("--seed", type=int, metavar="N", help="repeat the same luck")
+
+    cli_modem.add(commands)
 
     demo = commands.add_parser("demo", help="one alert from the finger to the dispatcher")
     demo.add_argument("--json", action="store_true", help="for machines")
     up = commands.add_parser("up", help="the demo's world, until Ctrl-C")
     for command in (demo, up):
-        command.add_argument("--nmea", type=_file, metavar="FILE", help="the sky is this recorded log")
+        command.add_argument("--nmea", type=file, metavar="FILE", help="the sky is this recorded log")
         command.add_argument("--keep", type=Path, metavar="DIR", help="make the world there, and let it stay")
     return parser
-
-
-def _number(least: float, most: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        value = float(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not between {least:g} and {most:g}")
-        return value
-
-    return number
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
-
-
-def _windows(text: str) -> tuple[float, float]:
-    up, comma, down = text.partition(",")
-    seconds = _number(0.001, 1_000_000)
-    if not comma:
-        raise argparse.ArgumentTypeError(f"{text!r} is not UP_S,DOWN_S")
-    return seconds(up), seconds(down)
 
 
 def _point(text: str) -> walk.Point:
@@ -198,17 +178,3 @@ def _point(text: str) -> walk.Point:
         return walk.parse_point(text.strip())
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return host, int(port)
-
-
-def _file(text: str) -> Path:
-    path = Path(text)
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"there is no file {text!r}")
-    return path

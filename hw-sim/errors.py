@@ -7,3 +7,7 @@ class SimulatorError(Exception):
 
 class BoardUnreachableError(SimulatorError):
     """No board answers at that socket, or it went away. The tool exits with 3."""
+
+
+class ControlUnreachableError(SimulatorError):
+    """Nobody answers at that control socket, or whoever did went away. The tool exits with 3."""

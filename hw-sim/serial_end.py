@@ -56,6 +56,10 @@ class SerialEnd:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the port go, and the link if it is still ours."""
         if self._link is not None:
             with contextlib.suppress(OSError):  # gone already, or another receiver's by now
                 if str(self._link.readlink()) == self._slave_name:
@@ -71,10 +75,21 @@ class SerialEnd:
         if self._baud is not None:
             data = uart.resample(data, self._baud, self._reader_baud(self._baud))
         if self.unread() >= UNREAD_LIMIT:
-            for _ in range(FLUSHES):
-                termios.tcflush(self._slave, termios.TCIFLUSH)
-                if self.unread() == 0:
-                    break
+            self.flush()
+        return self._write(data)
+
+    def offer(self, data: bytes) -> int:
+        """Write what fits, without waiting, and take nothing from a slow reader; returns how much did."""
+        return self._write(data)
+
+    def flush(self) -> None:
+        """Lose what the reader has not read."""
+        for _ in range(FLUSHES):
+            termios.tcflush(self._slave, termios.TCIFLUSH)
+            if self.unread() == 0:
+                break
+
+    def _write(self, data: bytes) -> int:
         try:
             return os.write(self._master, data)
         except BlockingIOError:

@@ -5,7 +5,9 @@ It does not start or watch other processes (see process.py).
 
 import asyncio
 import contextlib
+import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -57,3 +59,39 @@ def interrupted_by_signals() -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+
+
+def listen_unix(path: Path, what: str, option: str) -> socket.socket:
+    """A Unix socket that only its owner can connect to, in place of one that nobody serves. Its user removes it.
+
+    `what` it is, and the option that names it, are for SimulatorError, which it raises when it cannot be made.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _remove_stale(path, what, option)
+        # The mode must be right from the first moment: whoever can connect can press the button.
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+    except OSError as error:
+        listener.close()
+        raise SimulatorError(f"cannot make the {what}'s socket {path}: {error}; name another with {option}") from error
+    except SimulatorError:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: Path, what: str, option: str) -> None:
+    """A socket that nobody serves, left by a killed process, makes room for the new one."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise SimulatorError(f"a {what} serves {path} already; stop it or name another with {option}")

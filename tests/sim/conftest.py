@@ -33,7 +33,7 @@ def launch(tmp_path: Path) -> Iterator[Launch]:
         process = Process(name, [SIM, *map(str, arguments)], tmp_path / f"{name}.log")
         started.append(process)
         process.start()
-        process.wait_for_line(r"\S+ on \S+", READY_S)
+        process.wait_for_line(r"(\S+ )+on \S+", READY_S)
         return process
 
     yield start
