@@ -63,9 +63,8 @@ class Channel(library.CanProtect, library.CanUnprotect, library.SecurityContextU
         self.authenticated_claims = [records.device_text(bearer.device)]
         # Windows are durable here, so the Echo exchange that would restore one is never needed.
         self.echo_recovery = None
-        window = kept.window if kept else sessions.Window(0, 0)
         self.recipient_replay_window = library.ReplayWindow(WINDOW_SIZE, lambda: None)
-        self.recipient_replay_window.initialize_from_persisted({"index": window.index, "bitfield": window.bits})
+        self.window = kept.window if kept else sessions.Window(0, 0)
         self.sender_reserved = kept.sender_reserved if kept else 0
         self.sender_sequence_number = self.sender_reserved
 
@@ -74,6 +73,10 @@ class Channel(library.CanProtect, library.CanUnprotect, library.SecurityContextU
         """The replay window as it is now."""
         state = self.recipient_replay_window.persist()
         return sessions.Window(state["index"], state["bitfield"])
+
+    @window.setter
+    def window(self, window: sessions.Window) -> None:
+        self.recipient_replay_window.initialize_from_persisted({"index": window.index, "bitfield": window.bits})
 
     def new_sequence_number(self) -> int:
         """Return the next sender number. Raises aiocoap's ContextUnavailable when none is reserved."""

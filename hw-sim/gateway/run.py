@@ -23,6 +23,8 @@ from aiocoap.transports.udp6 import MessageInterfaceUDP6
 
 from bondmate_sim.gateway import files, keys
 from bondmate_sim.gateway.database import Database
+from bondmate_sim.gateway.inbox import Inbox
+from bondmate_sim.gateway.pushes import Pushes
 from bondmate_sim.gateway.server import Site
 
 _LOCK_NAME = "run.lock"
@@ -64,19 +66,20 @@ def run(data_dir: Path, host: str, port: int, announce: Callable[[str], None]) -
     _log_to_stderr()
     files.make_directory(data_dir)
     with _alone(data_dir), contextlib.closing(Database(data_dir, create=True)) as database:
-        site = Site(database, keys.load_or_create(data_dir))
+        inbox = Inbox(database, keys.load_or_create(data_dir))
         shown = f"[{host}]" if ":" in host else host
         with contextlib.closing(_bind(host, port)) as sock:
-            asyncio.run(_serve(site, sock, lambda: announce(f"coap://{shown}:{sock.getsockname()[1]}")))
+            asyncio.run(_serve(inbox, sock, lambda: announce(f"coap://{shown}:{sock.getsockname()[1]}")))
 
 
-async def _serve(site: Site, sock: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(inbox: Inbox, sock: socket.socket, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    coap = aiocoap.Context(loop=loop, serversite=site, loggername="bondmate.gateway.coap")
-    site.coap = coap
+    pushes = Pushes()
+    coap = aiocoap.Context(loop=loop, serversite=Site(inbox, pushes), loggername="bondmate.gateway.coap")
+    pushes.coap = coap
     tokens = TokenManager(coap)
     messages = MessageManager(tokens)
     messages.message_interface = await Datagrams.on(sock, messages)
@@ -86,7 +89,7 @@ async def _serve(site: Site, sock: socket.socket, ready: Callable[[], None]) -> 
     try:
         await stop.wait()
     finally:
-        await site.close()
+        await pushes.close()
         await coap.shutdown()
     _log.info("stopped")
 

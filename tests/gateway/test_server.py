@@ -5,7 +5,6 @@ import secrets
 import signal
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiocoap
@@ -15,12 +14,8 @@ import pytest
 from aiocoap.message import Direction
 from aiocoap.numbers.types import ACK, CON, NON
 from aiocoap.transports.oscore import OSCOREAddress
-from aiocoap.transports.udp6 import UDP6EndpointAddress
 from cwt import COSE, COSEKey
 
-from bondmate_sim.gateway import credentials, devices, keys
-from bondmate_sim.gateway.database import Database
-from bondmate_sim.gateway.server import Site
 from tests.gateway import twin
 from tests.gateway.cddl import validate_receipt, validate_record
 from tests.gateway.conftest import Gateway, command
@@ -281,37 +276,6 @@ def test_when_the_gateway_cannot_store_it_says_so_and_spends_no_nonce_twice(own_
         assert (plain_refusal.code, plain_refusal.opt.oscore) == (aiocoap.SERVICE_UNAVAILABLE, None)
         assert own_gateway.alerts(known.name) == own_gateway.alerts(new.name) == []
         assert (known.submit(record)[4], new.submit(new.record())[4]) == (0, 0)
-
-
-def test_window_and_record_are_committed_together_or_not_at_all(database: Database, tmp_path: Path) -> None:
-    signing_key = keys.load_or_create(tmp_path)
-    made = credentials.generate()
-    devices.add(database, [made], now_ms=0)
-    site = Site(database, signing_key)
-    remote = UDP6EndpointAddress(("::1", 5683, 0, 0), site)
-    file = credentials.write(made, tmp_path, [], signing_key.public_key())
-    commits: list[bool] = []
-
-    def answer(*, failing: bool) -> Any:
-        def hook() -> bool:
-            commits.append(failing)
-            return failing
-
-        database._connection.set_commit_hook(hook)
-        request = sender.protect(sender.record(sequence=len(commits) + 1))
-        response = site._answer(aiocoap.Message.decode(request.raw, remote))
-        response.mtype, response.mid = ACK, 0
-        return sender.context.unprotect(aiocoap.Message.decode(response.encode()), request.identifiers)[0].code
-
-    with Twin(file, ("127.0.0.1", 9)) as sender:
-        assert answer(failing=False) == aiocoap.CHANGED
-        stored = database.rows("SELECT window_bits FROM session"), database.rows("SELECT digest FROM record")
-        assert commits == [False]
-        assert answer(failing=True) == aiocoap.SERVICE_UNAVAILABLE
-        assert commits == [False, True]
-        assert (database.rows("SELECT window_bits FROM session"), database.rows("SELECT digest FROM record")) == stored
-        assert answer(failing=False) == aiocoap.CHANGED
-        assert len(database.rows("SELECT digest FROM record")) == 2
 
 
 # --- Restarts ------------------------------------------------------------------------------------
