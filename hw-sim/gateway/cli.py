@@ -17,6 +17,8 @@ import apsw
 
 from bondmate_sim.gateway import credentials, devices, files, inventory, keys, records, run, text, view
 from bondmate_sim.gateway.database import Database, DatabaseError
+from bondmate_sim.gateway.sms import SmsProvider
+from bondmate_sim.gateway.sms_centre import Centre
 
 _DATA_VARIABLE = "BONDMATE_GATEWAY_DATA"
 _DEFAULT_ADDRESS = "127.0.0.1:5683"
@@ -43,7 +45,17 @@ class _CommandError(Exception):
 
 def _run(arguments: argparse.Namespace) -> None:
     host, port = arguments.listen
-    run.run(arguments.data, host, port, lambda address: print(f"listening on {address}", flush=True))
+    sms = _sms_provider(arguments)
+    run.run(arguments.data, host, port, lambda address: print(f"listening on {address}", flush=True), sms)
+
+
+def _sms_provider(arguments: argparse.Namespace) -> SmsProvider | None:
+    if (arguments.sms is None) != (arguments.sms_number is None):
+        arguments.usage("--sms and --sms-number go together")
+    if arguments.sms is None:
+        return None
+    host, port = arguments.sms
+    return Centre(host, port, arguments.sms_number)
 
 
 def _enrol(arguments: argparse.Namespace) -> None:
@@ -114,12 +126,26 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     serve = command("run", _run, "Answer devices until stopped.", json_flag=False)
+    serve.set_defaults(usage=serve.error)
     serve.add_argument(
         "--listen",
         type=_host_port,
         default=_host_port(_DEFAULT_ADDRESS),
         metavar="HOST:PORT",
         help=f"the address to listen on; port 0 takes a free one (default: {_DEFAULT_ADDRESS})",
+    )
+    sms = serve.add_argument_group("SMS", "Serve devices by SMS too. What fails here never stops what --listen serves.")
+    sms.add_argument(
+        "--sms",
+        type=_sms,
+        metavar="PROVIDER",
+        help="how messages come and go: centre:HOST:PORT, the message centre of 'bondmate-sim smsc'",
+    )
+    sms.add_argument(
+        "--sms-number",
+        type=_number,
+        metavar="NUMBER",
+        help="the gateway's own number, as +4915550001, to which devices send",
     )
     enrol = command("enrol", _enrol, "Make new devices and write an enrolment file for each.")
     enrol.add_argument("--count", type=_count, required=True, metavar="N", help="how many devices")
@@ -143,6 +169,18 @@ def _host_port(value: str) -> tuple[str, int]:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:
         raise argparse.ArgumentTypeError(f"{value!r} is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _sms(value: str) -> tuple[str, int]:
+    if not value.startswith("centre:"):
+        raise argparse.ArgumentTypeError(f"{value!r} is not centre:HOST:PORT")
+    return _host_port(value.removeprefix("centre:"))
+
+
+def _number(value: str) -> str:
+    if not re.fullmatch(r"\+[0-9]{3,15}", value, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number with its country code, as +4915550001")
+    return value
 
 
 def _address(value: str) -> str:

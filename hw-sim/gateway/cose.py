@@ -56,6 +56,12 @@ def rebuild(payload: bytes, signature: bytes, key: VerifyingKey) -> bytes:
     return _encode(protected_header(key), {}, payload, signature)
 
 
+def compact(tagged: bytes) -> bytes:
+    """Return the compact form of a tagged COSE_Sign1: its payload and its signature. Raises cbor.MalformedError."""
+    sign1 = parse(tagged)
+    return sign1.payload + sign1.signature
+
+
 def protected_header(key: VerifyingKey) -> bytes:
     """Return `{1: alg}` for the type of `key`: ES256 is -7, EdDSA is -8."""
     return cbor2.dumps({1: -7 if isinstance(key, ec.EllipticCurvePublicKey) else -8})

@@ -50,7 +50,7 @@ class Pushes:
         """The aiocoap context that sends; set by whoever makes it, for it needs its site first."""
 
     def heard(self, channel: oscore.Channel, remote: Any, now_s: float) -> None:
-        """Note where a verified message came from; `now_s` is on a clock that no one sets."""
+        """Note where a verified message came from; `now_s` is the event loop's time."""
         if channel.bearer.name in BEARERS:
             self._heard[channel.bearer.device] = _Heard(channel, remote, now_s)
 

@@ -1,4 +1,4 @@
-"""`bondmate-gateway run`: socket, site, signals, one process over one data directory.
+"""`bondmate-gateway run`: socket, site, SMS, signals, one process over one data directory.
 
 It puts the parts together and takes them down. What they do stands in their modules.
 """
@@ -26,6 +26,7 @@ from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.inbox import Inbox
 from bondmate_sim.gateway.pushes import Pushes
 from bondmate_sim.gateway.server import Site
+from bondmate_sim.gateway.sms import SmsFace, SmsProvider
 
 _LOCK_NAME = "run.lock"
 
@@ -58,8 +59,10 @@ class Datagrams(MessageInterfaceUDP6):  # type: ignore[misc]
         return await cls._create_transport_endpoint(sock, manager, manager.log, manager.loop)
 
 
-def run(data_dir: Path, host: str, port: int, announce: Callable[[str], None]) -> None:
+def run(data_dir: Path, host: str, port: int, announce: Callable[[str], None], sms: SmsProvider | None = None) -> None:
     """Serve until SIGTERM or SIGINT; `announce` gets the address, coap://HOST:PORT, once it answers.
+
+    With `sms`, messages that come by it are served too, whenever it can be reached.
 
     Raises RunError, keys.KeyFileError, database.DatabaseError, apsw.Error, OSError.
     """
@@ -69,10 +72,10 @@ def run(data_dir: Path, host: str, port: int, announce: Callable[[str], None]) -
         inbox = Inbox(database, keys.load_or_create(data_dir))
         shown = f"[{host}]" if ":" in host else host
         with contextlib.closing(_bind(host, port)) as sock:
-            asyncio.run(_serve(inbox, sock, lambda: announce(f"coap://{shown}:{sock.getsockname()[1]}")))
+            asyncio.run(_serve(inbox, sms, sock, lambda: announce(f"coap://{shown}:{sock.getsockname()[1]}")))
 
 
-async def _serve(inbox: Inbox, sock: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(inbox: Inbox, sms: SmsProvider | None, sock: socket.socket, ready: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,10 +88,14 @@ async def _serve(inbox: Inbox, sock: socket.socket, ready: Callable[[], None]) -
     messages.message_interface = await Datagrams.on(sock, messages)
     tokens.token_interface = messages
     coap.request_interfaces.append(tokens)
+    face = None if sms is None else asyncio.create_task(SmsFace(inbox, pushes, sms).run())
     ready()
     try:
         await stop.wait()
     finally:
+        if face is not None:
+            face.cancel()
+            await asyncio.gather(face, return_exceptions=True)
         await pushes.close()
         await coap.shutdown()
     _log.info("stopped")

@@ -3,8 +3,8 @@
 It decides no verdict, and stores nothing itself.
 """
 
+import asyncio
 import logging
-import time
 from typing import Any
 
 import aiocoap
@@ -49,7 +49,7 @@ class Site(interfaces.Resource):  # type: ignore[misc]
             return aiocoap.Message(code=aiocoap.UNAUTHORIZED)
         except UnstoredError as error:
             return _unavailable(error)
-        self._pushes.heard(taken.channel, request.remote, time.monotonic())
+        self._pushes.heard(taken.channel, request.remote, asyncio.get_running_loop().time())
         if taken.outcome is not None and taken.outcome.repeated:
             self._pushes.push(taken.channel, request.remote, taken.reply.payload)
         return taken.channel.protect(taken.reply, taken.request_id)[0]

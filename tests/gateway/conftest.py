@@ -30,7 +30,8 @@ def command(*arguments: str | Path) -> Any:
 class Gateway:
     """`bondmate-gateway run` as a process, and the commands beside it."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *options: str) -> None:
+        self._options = options
         self.data = place / "data"
         self._place = place
         self._enrolled = 0
@@ -49,7 +50,7 @@ class Gateway:
         """Start, at the same port as the last time, and wait for the line that says it listens."""
         with (self._place / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [COMMAND, "run", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"],
+                [COMMAND, "run", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", *self._options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -1,4 +1,4 @@
-"""A device for the tests, written from docs/protocol.md: one UDP socket, one OSCORE context, blocking calls.
+"""A device for the tests, written from docs/protocol.md: a UDP socket and SMS, one OSCORE context, blocking calls.
 
 Datagrams are made and sent as octets, so that a test can send one again, alter it, or send it from elsewhere.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import aiocoap
 import cbor2
 from aiocoap import oscore
-from aiocoap.numbers.types import ACK, CON
+from aiocoap.numbers.types import ACK, CON, NON
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -208,6 +208,31 @@ class Twin:
         version, _, (entry,) = cbor2.loads(payload)
         assert version == 1
         return list(entry)
+
+    def compact_entry(self, receipt: bytes) -> list[Any]:
+        """Verify a receipt in the compact form, which names no key, and return its one entry."""
+        ((key_id, _),) = self.gateway_keys.items()
+        tag = cbor2.CBORTag(18, [cbor2.dumps({1: -7}), {4: key_id}, receipt[:-64], receipt[-64:]])
+        return self.entry(cbor2.dumps(tag))
+
+    def sms(self, submission: bytes, path: tuple[str, ...] = ("r",), code: Any = aiocoap.POST) -> bytes:
+        """Return a protected request as the user data of one SMS, not sent."""
+        outer, _ = self.context.protect(aiocoap.Message(code=code, uri_path=path, payload=submission))
+        outer.mtype, outer.mid, outer.token = NON, secrets.randbelow(1 << 16), b""
+        return bytes(outer.encode())
+
+    def take_sms(self, octets: bytes) -> list[Any]:
+        """Take the user data of an SMS of the gateway, which has to be a receipt, and return its one entry."""
+        assert len(octets) <= 140
+        outer = aiocoap.Message.decode(octets)
+        assert (outer.mtype, outer.token, outer.code) == (NON, b"", aiocoap.POST)
+        # Flags: a kid context, a kid, and a number of so many octets (RFC 8613, section 6.1).
+        number = outer.opt.oscore[0] & 7
+        assert outer.opt.oscore[0] == 0b11000 | number
+        assert outer.opt.oscore[1 + number :] == b"\x06" + self.session + self.context.recipient_id
+        inner, _ = self.context.unprotect(outer)
+        assert (inner.code, inner.opt.uri_path) == (aiocoap.POST, ("c",))
+        return self.compact_entry(inner.payload)
 
     def take_push(self) -> Any:
         """Wait for a request of the gateway, answer it 2.04, and return it."""
