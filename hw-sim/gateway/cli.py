@@ -23,6 +23,8 @@ from bondmate_sim.gateway.sms_centre import Centre
 _DATA_VARIABLE = "BONDMATE_GATEWAY_DATA"
 _DEFAULT_ADDRESS = "127.0.0.1:5683"
 _MAX_DEVICES = 1000
+_MAX_SMPP_USER, _MAX_SMPP_PASSWORD = 15, 8
+"""SMPP 3.4, section 4.1.5: C-octet strings of at most 16 and 9 octets, with their ends."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,8 +56,26 @@ def _sms_provider(arguments: argparse.Namespace) -> SmsProvider | None:
         arguments.usage("--sms and --sms-number go together")
     if arguments.sms is None:
         return None
-    host, port = arguments.sms
-    return Centre(host, port, arguments.sms_number)
+    user, host, port = arguments.sms
+    if (user is None) != (arguments.sms_password_file is None):
+        arguments.usage("--sms smpp:NAME@HOST:PORT and --sms-password-file go together")
+    if user is None:
+        return Centre(host, port, arguments.sms_number)
+    try:
+        from bondmate_sim.gateway import sms_smpp  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise _CommandError("SMPP needs one package more: install bondmate with the extra 'smpp'") from error
+    return sms_smpp.Smpp(host, port, arguments.sms_number, user, _password(arguments.sms_password_file))
+
+
+def _password(file: Path) -> str:
+    try:
+        password = file.read_text(encoding="ascii", errors="replace").removesuffix("\n")
+    except OSError as error:
+        raise _CommandError(f"cannot read the password: {error}; give another --sms-password-file") from error
+    if not (password.isascii() and password.isprintable()) or not 1 <= len(password) <= _MAX_SMPP_PASSWORD:
+        raise _CommandError(f"{file} holds no SMPP password: one line of 1 to {_MAX_SMPP_PASSWORD} ASCII characters")
+    return password
 
 
 def _enrol(arguments: argparse.Namespace) -> None:
@@ -139,13 +159,20 @@ def _parser() -> argparse.ArgumentParser:
         "--sms",
         type=_sms,
         metavar="PROVIDER",
-        help="how messages come and go: centre:HOST:PORT, the message centre of 'bondmate-sim smsc'",
+        help="how messages come and go: centre:HOST:PORT is the message centre of 'bondmate-sim smsc';"
+        " smpp:NAME@HOST:PORT is an operator's, over SMPP 3.4 (it needs the extra 'smpp')",
     )
     sms.add_argument(
         "--sms-number",
         type=_number,
         metavar="NUMBER",
         help="the gateway's own number, as +4915550001, to which devices send",
+    )
+    sms.add_argument(
+        "--sms-password-file",
+        type=Path,
+        metavar="FILE",
+        help="for smpp: the file with the password of NAME, one line",
     )
     enrol = command("enrol", _enrol, "Make new devices and write an enrolment file for each.")
     enrol.add_argument("--count", type=_count, required=True, metavar="N", help="how many devices")
@@ -171,10 +198,16 @@ def _host_port(value: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _sms(value: str) -> tuple[str, int]:
-    if not value.startswith("centre:"):
-        raise argparse.ArgumentTypeError(f"{value!r} is not centre:HOST:PORT")
-    return _host_port(value.removeprefix("centre:"))
+def _sms(value: str) -> tuple[str | None, str, int]:
+    kind, _, place = value.partition(":")
+    user, at, address = place.rpartition("@")
+    if kind == "centre" and not at:
+        return None, *_host_port(address)
+    if kind == "smpp" and user.isascii() and user.isprintable() and 1 <= len(user) <= _MAX_SMPP_USER:
+        return user, *_host_port(address)
+    raise argparse.ArgumentTypeError(
+        f"{value!r} is neither centre:HOST:PORT nor smpp:NAME@HOST:PORT with a NAME of 1 to {_MAX_SMPP_USER} characters"
+    )
 
 
 def _number(value: str) -> str:

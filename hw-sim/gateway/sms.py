@@ -253,6 +253,13 @@ def receipt_message(channel: oscore.Channel, receipt: bytes) -> bytes:
     return bytes(protected.encode())
 
 
+def is_eight_bit(coding: int) -> bool:
+    """Say whether a TP-DCS means 8-bit data, not compressed (3GPP TS 23.038, section 4)."""
+    general = coding & 0b1010_1100 == 0b0000_0100
+    with_class = coding & 0b1111_1100 == 0b1111_0100
+    return 0 <= coding <= 0xFF and (general or with_class)
+
+
 def _unfit(sms: Sms) -> Ignored | None:
     if not sms.eight_bit:
         return Ignored.TEXT

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from bondmate_sim.gateway.sms import Sms, SmsError, SmsRefusedError
+from bondmate_sim.gateway.sms import Sms, SmsError, SmsRefusedError, is_eight_bit
 
 MAX_LINE_OCTETS = 4096
 
@@ -133,13 +133,6 @@ class CentreLink:
         if not isinstance(message, dict):
             raise SmsError("it says what is no JSON object; is it a message centre?")
         return message
-
-
-def is_eight_bit(coding: int) -> bool:
-    """Say whether a TP-DCS means 8-bit data, not compressed (3GPP TS 23.038, section 4)."""
-    general = coding & 0b1010_1100 == 0b0000_0100
-    with_class = coding & 0b1111_1100 == 0b1111_0100
-    return 0 <= coding <= 0xFF and (general or with_class)
 
 
 def _octets(data: str) -> bytes:

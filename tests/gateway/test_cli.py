@@ -1,5 +1,6 @@
 import json
 import stat
+import sys
 from pathlib import Path
 
 import apsw
@@ -100,6 +101,16 @@ def test_a_newer_schema_is_an_error_of_every_command(tmp_path: Path, capsys: pyt
         "enrol --count 1 --out . --address coap://127.0.0.1",
         "run --listen 127.0.0.1",
         "run --listen 127.0.0.1:70000",
+        "run --sms centre:127.0.0.1:2775",
+        "run --sms-number +4915550001",
+        "run --sms centre:127.0.0.1 --sms-number +4915550001",
+        "run --sms centre:NAME@127.0.0.1:2775 --sms-number +4915550001",
+        "run --sms centre:127.0.0.1:2775 --sms-number 015550001",
+        "run --sms centre:127.0.0.1:2775 --sms-number +4915550001 --sms-password-file f",
+        "run --sms smpp:127.0.0.1:2775 --sms-number +4915550001 --sms-password-file f",
+        "run --sms smpp:a-name-of-16-chrs@127.0.0.1:2775 --sms-number +4915550001 --sms-password-file f",
+        "run --sms smpp:NAME@127.0.0.1:2775 --sms-number +4915550001",
+        "run --sms pigeon:127.0.0.1:2775 --sms-number +4915550001",
         "revoke BM-7F3A09C1",
         "revoke",
     ],
@@ -109,6 +120,36 @@ def test_wrong_usage_is_2(arguments: str, capsys: pytest.CaptureFixture[str]) ->
         cli.main(arguments.split())
     assert caught.value.code == 2
     assert "usage: bondmate-gateway" in capsys.readouterr().err
+
+
+SMPP = ["run", "--sms", "smpp:NAME@127.0.0.1:2775", "--sms-number", "+4915550001", "--sms-password-file"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"9 letters", b"\xc3\xa9", b"two\nlines", b"a\0b"])
+def test_what_is_no_smpp_password_is_an_error_that_does_not_tell_it(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    assert cli.main([*SMPP, str(file), "--data", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "holds no SMPP password: one line of 1 to 8 ASCII characters" in said
+    assert "letters" not in said
+
+
+def test_a_password_file_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([*SMPP, str(tmp_path / "none"), "--data", str(tmp_path)]) == 1
+    assert "give another --sms-password-file" in capsys.readouterr().err
+
+
+def test_without_the_extra_smpp_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "bondmate_sim.gateway.sms_smpp", raising=False)
+    monkeypatch.delattr("bondmate_sim.gateway.sms_smpp", raising=False)
+    monkeypatch.setitem(sys.modules, "rusmppyc", None)
+    assert cli.main([*SMPP, str(tmp_path / "none"), "--data", str(tmp_path)]) == 1
+    assert "install bondmate with the extra 'smpp'" in capsys.readouterr().err
 
 
 def test_the_data_directory_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from bondmate_sim.gateway.sms import (
     SmsRefusedError,
     Tally,
     Timing,
+    is_eight_bit,
     receipt_message,
 )
 from tests.eventually import eventually
@@ -204,6 +205,21 @@ def test_every_receipt_fits_one_sms(desk: Desk, device: Twin, entry: Entry, numb
     assert len(message) == 139 if worst else len(message) < 139
     # The other form would not do.
     assert not worst or around + len(receipt) > 140
+
+
+EIGHT_BIT = [0x04, 0x14, 0x15, 0x16, 0x17, 0x44, 0x54, 0xF4, 0xF5, 0xF6, 0xF7]
+
+
+@pytest.mark.parametrize("coding", EIGHT_BIT)
+def test_eight_bit_data_by_the_table_of_23_038(coding: int) -> None:
+    assert is_eight_bit(coding)
+
+
+@pytest.mark.parametrize(
+    "coding", [0x00, 0x08, 0x0C, 0x24, 0x34, 0x64, 0x84, 0xB4, 0xC4, 0xD4, 0xE4, 0xF0, 0xF1, 0xFC, -1, 0x104]
+)
+def test_text_compressed_data_indications_and_reserved_codings_are_none(coding: int) -> None:
+    assert not is_eight_bit(coding)
 
 
 # --- What gets no answer -------------------------------------------------------------------------

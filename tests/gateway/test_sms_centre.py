@@ -10,7 +10,7 @@ import aiocoap
 import pytest
 
 from bondmate_sim.gateway.sms import Sms, SmsError, SmsRefusedError
-from bondmate_sim.gateway.sms_centre import Centre, CentreLink, is_eight_bit
+from bondmate_sim.gateway.sms_centre import Centre, CentreLink
 from tests.gateway.centre import NUMBER, MessageCentre
 from tests.gateway.conftest import Gateway
 from tests.gateway.twin import compact, digest
@@ -133,21 +133,6 @@ def test_a_centre_that_is_not_there_is_an_error() -> None:
 
     with pytest.raises(SmsError, match=r"cannot be reached .*; start it, or give another --sms"):
         asyncio.run(story())
-
-
-EIGHT_BIT = [0x04, 0x14, 0x15, 0x16, 0x17, 0x44, 0x54, 0xF4, 0xF5, 0xF6, 0xF7]
-
-
-@pytest.mark.parametrize("coding", EIGHT_BIT)
-def test_eight_bit_data_by_the_table_of_23_038(coding: int) -> None:
-    assert is_eight_bit(coding)
-
-
-@pytest.mark.parametrize(
-    "coding", [0x00, 0x08, 0x0C, 0x24, 0x34, 0x64, 0x84, 0xB4, 0xC4, 0xD4, 0xE4, 0xF0, 0xF1, 0xFC, -1, 0x104]
-)
-def test_text_compressed_data_indications_and_reserved_codings_are_none(coding: int) -> None:
-    assert not is_eight_bit(coding)
 
 
 # --- A gateway process ---------------------------------------------------------------------------
