@@ -102,7 +102,7 @@ class Ignored(enum.StrEnum):
     HEADER = "it has a user data header, or is a part of a longer one"
     LENGTH = f"it has more than {MAX_OCTETS} octets"
     NO_COAP = "it is no CoAP message"
-    UNVERIFIED = "it does not verify"
+    UNVERIFIED = "it is not authentic"
     REPLAY = "it came before, or far too late"
     NO_SUBMISSION = "it is authentic, but no submission"
     UNANSWERED_KID = "its record is taken, but no receipt is sent: the kid is another bearer's"
@@ -175,7 +175,12 @@ class SmsFace:
     async def _receive(self, link: SmsLink) -> None:
         while True:
             sms = await link.receive()
-            if not self.take(sms):
+            try:
+                done = self.take(sms)
+            except Exception:  # noqa: BLE001 - one that would come again and again must not hold up all others
+                _log.exception("SMS: an error of the gateway's own at a message, which is dropped; report this")
+                done = True
+            if not done:
                 raise SmsError("a message could not be stored, and is left to come again over the next connection")
             await self._within(link.acknowledge(sms))
 
@@ -209,8 +214,8 @@ class SmsFace:
             taken = self._inbox.take(request, f"SMS of {_shown(sms.sender)}")
         except ReplayedError:
             self._ignore(Ignored.REPLAY, sms)
-        except RefusedError:
-            self._ignore(Ignored.UNVERIFIED, sms)
+        except RefusedError as why:
+            self._ignore(Ignored.UNVERIFIED, sms, f": {why}")
         except UnstoredError:
             return False
         else:
@@ -234,11 +239,11 @@ class SmsFace:
             self._waiting.put_nowait((sms.sender, receipt_message(taken.channel, taken.reply.payload)))
             _log.debug("SMS: a receipt for %s waits to be sent", records.device_text(bearer.device))
 
-    def _ignore(self, why: Ignored, sms: Sms) -> None:
+    def _ignore(self, why: Ignored, sms: Sms, detail: str = "") -> None:
         unsaid = self.tally.count(why, asyncio.get_running_loop().time())
         if unsaid:
             total = self.tally.totals[why]
-            _log.info("SMS of %s: %s (%d of this kind, %d in all)", _shown(sms.sender), why, unsaid, total)
+            _log.info("SMS of %s: %s%s (%d of this kind, %d in all)", _shown(sms.sender), why, detail, unsaid, total)
 
 
 def receipt_message(channel: oscore.Channel, receipt: bytes) -> bytes:

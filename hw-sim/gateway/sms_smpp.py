@@ -4,6 +4,7 @@ The library (rusmppyc) speaks the protocol and keeps the session alive; a messag
 with it, and not before. "SMPP" here is the Short Message Peer to Peer Protocol Specification v3.4, issue 1.2.
 """
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -29,6 +30,7 @@ from rusmppyc.exceptions import RusmppycException, UnexpectedResponseException
 
 from bondmate_sim.gateway.sms import Sms, SmsError, SmsRefusedError, is_eight_bit
 
+_CONNECT_S = 10.0
 _ANSWER_MS = 8_000
 _ENQUIRE_MS = 30_000
 """How often the session is tested while nothing else is said (SMPP, section 2.9)."""
@@ -57,31 +59,34 @@ class Smpp:
     async def connect(self) -> AsyncIterator["SmppLink"]:
         """Connect and bind for as long as the block lasts. Raises SmsError."""
         try:
-            client, events = await Client.connect(
-                f"smpp://{self._place}",
-                enquire_link_interval=_ENQUIRE_MS,
-                enquire_link_response_timeout=_ANSWER_MS,
-                response_timeout=_ANSWER_MS,
-                # The library is of version 5.0, of which 3.4 is a part.
-                interface_version_check=False,
-            )
-        except RusmppycException as error:
-            raise SmsError(f"it cannot be reached ({error}); check the address in --sms") from error
-        try:
-            try:
-                await client.bind_transceiver(
-                    system_id=self._user, password=self._password, interface_version=InterfaceVersion.Smpp3_4()
+            async with asyncio.timeout(_CONNECT_S):
+                client, events = await Client.connect(
+                    f"smpp://{self._place}",
+                    enquire_link_interval=_ENQUIRE_MS,
+                    enquire_link_response_timeout=_ANSWER_MS,
+                    response_timeout=_ANSWER_MS,
+                    # The library is of version 5.0, of which 3.4 is a part.
+                    interface_version_check=False,
                 )
-            except RusmppycException as error:
-                raise SmsError(
-                    f"it does not bind {self._user} ({error}); check the name in --sms and --sms-password-file"
-                ) from error
+        except (RusmppycException, TimeoutError) as error:
+            why = str(error) or f"no answer within {_CONNECT_S:g} s"
+            raise SmsError(f"it cannot be reached ({why}); check the address in --sms") from error
+        try:
+            await self._bind(client)
             yield SmppLink(client, events, self._number)
-            with contextlib.suppress(RusmppycException):
-                await client.unbind()
         finally:
             with contextlib.suppress(RusmppycException):
                 await client.close()
+
+    async def _bind(self, client: Client) -> None:
+        try:
+            await client.bind_transceiver(
+                system_id=self._user, password=self._password, interface_version=InterfaceVersion.Smpp3_4()
+            )
+        except RusmppycException as error:
+            raise SmsError(
+                f"it does not bind {self._user} ({error}); check the name in --sms and --sms-password-file"
+            ) from error
 
 
 class SmppLink:

@@ -356,6 +356,25 @@ def test_what_cannot_be_stored_comes_again_and_gets_its_receipt_then(desk: Desk,
     assert device.take_sms(desk.provider.sent[0][1])[4] == 0
 
 
+def test_a_message_that_trips_the_gateway_holds_up_no_other(
+    desk: Desk, device: Twin, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+) -> None:
+    taking = itertools.count()
+    take = Inbox.take
+
+    def trips_once(inbox: Inbox, request: Any, sender: str) -> Any:
+        if next(taking) == 0:
+            raise RuntimeError("a bug")
+        return take(inbox, request, sender)
+
+    monkeypatch.setattr(Inbox, "take", trips_once)
+    messages = [desk.sms(device.sms(compact(device.record(sequence=number)))) for number in (1, 2)]
+    ((_, octets),) = desk.take(*messages)
+    assert device.take_sms(octets)[2] == 2
+    assert len(desk.provider.connected_at) == 1
+    assert any("which is dropped; report this" in message for message in log.messages)
+
+
 def test_a_provider_that_cannot_be_reached_is_tried_with_growing_waits(
     desk: Desk, log: pytest.LogCaptureFixture
 ) -> None:
