@@ -1,8 +1,8 @@
 """Octets of a modem's serial line to answers, unsolicited results, prompts and data, however they are chunked. Pure.
 
 ITU-T V.250, with the extensions that modules have: data counted by a line before them (`+QIRD: 5`), prompts (`>`), and
-results of their own (`SEND OK`). Which line belongs to the command and which is unsolicited cannot be seen from the line
-alone, so it is told which command is under way. Bounded; raises nothing, whatever comes.
+results of their own (`SEND OK`). Which line belongs to the command and which is unsolicited cannot be seen from the
+line alone, so it is told which command is under way. Bounded; raises nothing, whatever comes.
 """
 
 import re
