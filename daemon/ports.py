@@ -3,10 +3,12 @@
 Adapters implement them; the device knows nothing else of its adapters.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from bondmate.core.pdu import Sms
 from bondmate.core.sky import Satellite
 from bondmate.records import (
     Duty,
@@ -160,6 +162,98 @@ class Locator(Protocol):
 
     def state(self) -> ReceiverState:
         """How it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModemState:
+    """How a modem is, for whoever looks at it. What is not known is None; counts are since the process began."""
+
+    port: str
+    present: bool
+    """Whether it answers, and was told all that it has to know."""
+    why_not: str | None
+    """Why nothing can be sent over it now, in words; None where it can."""
+    model: str | None
+    imei: str | None = field(repr=False)
+    iccid: str | None = field(repr=False)
+    sim: str | None
+    registration: str | None
+    roaming: bool
+    operator: str | None
+    rat: str | None
+    """GSM, UMTS, LTE, LTE-M or NB-IoT."""
+    rsrp_dbm: float | None
+    rsrq_db: float | None
+    sinr_db: float | None
+    recovery: str | None
+    """What was tried last, while it does not answer."""
+    refused: tuple[str, ...]
+    """Commands that this model did not take, and that are not essential."""
+    sockets: int
+    """How many are open."""
+    troubles: Mapping[str, int]
+    """How often what went wrong: send failed, buffer full, socket lost, …"""
+
+
+class DatagramSocket(Protocol):
+    """A UDP socket inside a modem, to one peer."""
+
+    @property
+    def closed(self) -> asyncio.Future[str]:
+        """Done when the socket is no more, with the reason in words; await it shielded."""
+
+    @property
+    def dropped(self) -> int:
+        """How many datagrams were not sent, because too many waited, they were too long, or the modem took them not."""
+
+    def send(self, datagram: bytes) -> None:
+        """Send one without waiting; it is dropped and counted when it cannot be. `SEND OK` would mean nothing more."""
+
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+
+
+class CellularModem(Protocol):
+    """A modem that is spoken to in AT commands."""
+
+    def state(self) -> ModemState:
+        """How it is."""
+
+    def faults(self) -> tuple[PartFault, ...]:
+        """What is wrong with it."""
+
+    async def open_udp(self, host: str, port: int, received: Callable[[bytes], None]) -> DatagramSocket:
+        """Open a socket to a peer; `received` is called with each datagram, in the event loop.
+
+        Raises LinkError. At most two are open at a time. The caller sets the deadline.
+        """
+
+    async def send_sms(self, number: str, octets: bytes) -> None:
+        """Send one message of octets; returns when the network has taken it. Raises LinkError with its reason.
+
+        One is sent at a time, in the order of the calls.
+        """
+
+    def on_sms(self, take: Callable[[Sms], None]) -> None:
+        """Hand each message that comes to `take`, in the event loop; perhaps more than once."""
+
+
+class ModemPower(Protocol):
+    """The modem's power key and supply, where the board can work them."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it can press the power key."""
+
+    @property
+    def has_rail(self) -> bool:
+        """Whether it can take the power away."""
+
+    async def pulse_key(self) -> None:
+        """Press the power key as long as it takes to switch it on or off."""
+
+    async def cycle_rail(self) -> None:
+        """Take the power away, and give it again."""
 
 
 class Indicator(Protocol):

@@ -53,13 +53,13 @@ class Cell:
 
 
 _CELL = re.compile(
-    r'\+C(?:E|G)?REG: ?(?:[0-5],(?=[0-9]{1,2}(?:,|$)))?([0-9]{1,2})(?:,"?([0-9A-Fa-f]{1,4})"?,"?([0-9A-Fa-f]{1,8})"?'
+    r'\+CE?REG: ?(?:[0-5],(?=[0-9]{1,2}(?:,|$)))?([0-9]{1,2})(?:,"?([0-9A-Fa-f]{1,4})"?,"?([0-9A-Fa-f]{1,8})"?'
     r"(?:,([0-9]{1,2}))?(?:,.*)?)?"
 )
 
 
 def cell(line: str) -> Cell | None:
-    """`+CREG`, `+CGREG` or `+CEREG`, as an answer (with the setting first) or by itself."""
+    """`+CREG` or `+CEREG`, as an answer (with the setting first) or by itself."""
     found = _CELL.fullmatch(line)
     if found is None or int(found[1]) >= len(_REGISTRATIONS):
         return None

@@ -80,8 +80,6 @@ class Dialect:
     """A UDP socket {socket} to {host} {port}, from {local_port}."""
     send: Command
     """{length} octets over {socket} to {host} {port}; the octets follow the prompt."""
-    waits_for_sent: bool
-    """Whether what came of it is an event that follows its OK."""
     read: Command
     """What waits at {socket}: one datagram, or nothing."""
     close: Command
@@ -136,7 +134,6 @@ QUECTEL = Dialect(
     resolved=re.compile(r"(?!)"),
     open=Command(f'AT+QIOPEN={CONTEXT},{{socket}},"UDP","{{host}}",{{port}},0,0'),
     send=Command("AT+QISEND={socket},{length}", finals={"SEND OK": True, "SEND FAIL": False}, prompts=True),
-    waits_for_sent=False,
     read=Command(f"AT+QIRD={{socket}},{READ_OCTETS}", r"\+QIRD: ?[0-9]+.*", r"\+QIRD: ?([0-9]+)(?:,.*)?"),
     close=Command("AT+QICLOSE={socket}"),
     errors={
@@ -175,7 +172,6 @@ SIMCOM = Dialect(
     resolved=re.compile(r'\+CDNSGIP: ?1,"[^"]*","([0-9.]{7,15})".*'),
     open=Command('AT+CIPOPEN={socket},"UDP",,,{local_port}', r"\+IP ERROR: .*"),
     send=Command('AT+CIPSEND={socket},{length},"{host}",{port}', r"\+(?:IP ERROR|CIPERROR): .*", prompts=True),
-    waits_for_sent=True,
     read=Command(
         f"AT+CIPRXGET=2,{{socket}},{READ_OCTETS}",
         r"\+CIPRXGET: ?2,.*|\+IP ERROR: .*",

@@ -37,6 +37,8 @@ RUNGS = (
 )
 TIMEOUTS = 3
 """So many commands in a row without an answer begin the climb."""
+RELAPSE_S = 120.0
+"""A modem that falls silent again within so long was not helped by what was tried: the climb goes on from there."""
 PAUSES_S = (0, 60, 120, 300, 600)
 """Before each round from the top; the last for all that follow: a module that is broken is not to be beaten for ever,
 nor to be given up."""
@@ -60,23 +62,29 @@ class Ladder:
         """The rung that is tried next."""
         self._due_s: float | None = None
         """When it is; None while the modem answers."""
+        self._recovered_s: float | None = None
+        """When the modem answered at the end of the last climb."""
         self.round = 0
-        """How often the climb began from the top since the modem answered last."""
+        """How often this climb began from the top."""
         self.step: Step | None = None
-        """What was tried last since then."""
+        """What was tried last; None while the modem answers."""
 
-    def succeeded(self) -> None:
+    def succeeded(self, now: float) -> None:
         """The modem answered: whatever it said, it is alive."""
-        self._timeouts = self._next = self.round = 0
-        self._due_s = self.step = None
+        self._timeouts = 0
+        if self._due_s is not None:
+            self._due_s, self.step, self._recovered_s = None, None, now
 
     def timed_out(self, now: float) -> None:
         """A command was not answered in its time, or the port could not be opened in its."""
         if self._due_s is not None or not self._rungs:
             return
         self._timeouts += 1
-        if self._timeouts >= TIMEOUTS:
-            self._due_s = now + self._pauses_s[0]
+        if self._timeouts < TIMEOUTS:
+            return
+        if self._recovered_s is None or now - self._recovered_s > RELAPSE_S:
+            self._next = self.round = 0
+        self._due_s = now + (self._pauses_s[min(self.round, len(self._pauses_s) - 1)] if self._next == 0 else 0)
 
     def poll(self, now: float) -> Step | None:
         """What is to be tried now, once."""

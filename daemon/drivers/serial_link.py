@@ -41,6 +41,7 @@ class SerialLink:
         *,
         opened: Callable[[], None] = lambda: None,
         lost: Callable[[], None] = lambda: None,
+        rest_s: float = REST_S,
     ) -> None:
         """`opened` is called after each opening, before anything is received; `lost` when that line is gone."""
         self._port = port
@@ -48,6 +49,7 @@ class SerialLink:
         self._received = received
         self._opened = opened
         self._lost = lost
+        self._rest_s = rest_s
         self._wait_s = BACKOFF_S
         self._line: serial.Serial | None = None
         """The line while it is open."""
@@ -143,7 +145,7 @@ class SerialLink:
         loop.remove_reader(descriptor)
         if data:
             # a line that has as much as this may have more than the kernel keeps, and is not left alone meanwhile
-            rest_s = REST_S if len(data) < CHUNK_OCTETS // 2 else 0.0
+            rest_s = self._rest_s if len(data) < CHUNK_OCTETS // 2 else 0.0
             # not already when it opens: a broken line may open and go five times a second, for ever
             self._wait_s = BACKOFF_S
             self._resting = loop.call_later(rest_s, loop.add_reader, descriptor, self._readable, descriptor, gone)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bondmate.core.ladder import PAUSES_S, RUNGS, TIMEOUTS, Ladder, Rung, Step
+from bondmate.core.ladder import PAUSES_S, RELAPSE_S, RUNGS, TIMEOUTS, Ladder, Rung, Step
 
 ALL = frozenset(Step)
 
@@ -46,7 +46,7 @@ def test_two_timeouts_are_weather() -> None:
     ladder.timed_out(2.0)
     assert ladder.next_due() is None
     assert ladder.poll(100.0) is None
-    ladder.succeeded()
+    ladder.succeeded(2.5)
     ladder.timed_out(3.0)
     ladder.timed_out(4.0)
     assert ladder.next_due() is None, "in a row"
@@ -66,11 +66,26 @@ def test_success_resets_it() -> None:
     climb(ladder, 300)
     before = (ladder.round, ladder.step)
     assert before == (2, Step.PULSE)
-    ladder.succeeded()
-    after = (ladder.next_due(), ladder.round, ladder.step)
-    assert after == (None, 0, None)
-    silent(ladder, 1000.0)
+    ladder.succeeded(310.0)
+    after = (ladder.next_due(), ladder.step)
+    assert after == (None, None)
+    silent(ladder, 310.0 + RELAPSE_S + 1)
     assert ladder.poll(1000.0) is Step.REOPEN
+    assert ladder.round == 1
+
+
+def test_a_relapse_goes_on_where_the_climb_was() -> None:
+    """A modem that answers after each reopening, and never sends anything, is restarted in the end."""
+    ladder = Ladder()
+    now, taken = 0.0, []
+    for _ in range(4):
+        silent(ladder, now)
+        due = ladder.next_due()
+        assert due is not None
+        taken.append((due - now, ladder.poll(due)))
+        ladder.succeeded(due + 1)
+        now = due + 1 + RELAPSE_S
+    assert taken == [(0, Step.REOPEN), (0, Step.RESET), (PAUSES_S[1], Step.REOPEN), (0, Step.RESET)]
 
 
 def test_timeouts_while_it_climbs_hurry_nothing() -> None:
@@ -102,7 +117,9 @@ def test_steps_come_in_order_and_never_before_their_time(available: set[Step], e
         if what == "t":
             ladder.timed_out(now)
         elif what == "s":
-            ladder.succeeded()
+            now += RELAPSE_S + 1
+            ladder.succeeded(now)
+            now += RELAPSE_S + 1
             expected, earliest = 0, now
             assert ladder.next_due() is None
         elif (step := ladder.poll(now)) is not None:

@@ -1,0 +1,302 @@
+"""UDP sockets inside a modem: opened, fed from a short queue, read when the modem says that something came."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from bondmate.core.dialects import MAX_DATAGRAM, Dialect, Event, Kind, fill
+from bondmate.drivers.modem_boot import Known
+from bondmate.drivers.modem_line import ModemGoneError, ModemLine, ModemTimes
+from bondmate.errors import LinkError
+
+log = logging.getLogger(__name__)
+
+MAX_SOCKETS = 2
+MAX_WAITING = 16
+"""Datagrams that wait to be sent; more are dropped: what is old is sent again by its owner, or of no use."""
+MAX_READS = 64
+"""In a row, before what waits to be sent has its turn."""
+FIRST_PORT = 49152
+"""Local port of the first socket where a module wants one named: the first that nobody has a name for."""
+SEND_TRIES = 2
+
+
+class ModemSocket:
+    """Implements ports.DatagramSocket."""
+
+    def __init__(self, number: int, peer: tuple[str, int], received: Callable[[bytes], None]) -> None:
+        self.number = number
+        self.peer = peer
+        self._received = received
+        self._waiting: deque[bytes] = deque()
+        self._readable = False
+        """Whether the modem may have something for us."""
+        self._stirred = asyncio.Event()
+        self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._dropped = 0
+
+    @property
+    def closed(self) -> asyncio.Future[str]:
+        """See ports.DatagramSocket."""
+        return self._closed
+
+    @property
+    def dropped(self) -> int:
+        """See ports.DatagramSocket."""
+        return self._dropped
+
+    def send(self, datagram: bytes) -> None:
+        """See ports.DatagramSocket."""
+        if self._closed.done() or len(self._waiting) >= MAX_WAITING or not 0 < len(datagram) <= MAX_DATAGRAM:
+            self._dropped += 1
+            return
+        self._waiting.append(datagram)
+        self._stirred.set()
+
+    def close(self) -> None:
+        """See ports.DatagramSocket."""
+        self.end("it was closed here")
+
+    # --- for Sockets ---------------------------------------------------------------------------------
+
+    def end(self, why: str) -> None:
+        """It is no more."""
+        if not self._closed.done():
+            self._closed.set_result(why)
+            self._dropped += len(self._waiting)
+            self._waiting.clear()
+        self._stirred.set()
+
+    def readable(self) -> None:
+        """Something may wait to be read."""
+        self._readable = True
+        self._stirred.set()
+
+    async def work(self) -> bytes | None:
+        """What is to be done next, as soon as there is something: a datagram to send, or None: to read, or to end."""
+        while not (self._waiting or self._readable or self._closed.done()):
+            self._stirred.clear()
+            await self._stirred.wait()
+        if self._readable:
+            self._readable = False
+            return None
+        return self._waiting.popleft() if self._waiting else None
+
+    def lose(self) -> None:
+        """A datagram could not be sent."""
+        self._dropped += 1
+
+    def take(self, datagram: bytes) -> None:
+        """A datagram came. Whoever takes it badly stops nothing."""
+        try:
+            self._received(datagram)
+        except Exception:
+            log.exception("a datagram over the modem could not be taken; going on")
+
+
+class Sockets:
+    """Opens and serves them."""
+
+    def __init__(self, line: ModemLine, times: ModemTimes, known: Known, why_not: Callable[[], str | None]) -> None:
+        """`why_not` tells why no data can pass now; None while they can."""
+        self._line = line
+        self._times = times
+        self._known = known
+        self._why_not = why_not
+        self._opening = asyncio.Lock()
+        self._open: dict[int, ModemSocket] = {}
+        self._serving: set[asyncio.Task[None]] = set()
+        self._expected: dict[tuple[Kind, int | None], asyncio.Future[Event]] = {}
+        """Events that a command's OK is followed, or preceded, by; for a socket or for all."""
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    async def open(self, host: str, port: int, received: Callable[[bytes], None]) -> ModemSocket:
+        """See ports.CellularModem."""
+        async with self._opening:
+            if (why_not := self._why_not()) is not None:
+                raise LinkError(why_not)
+            dialect = self._known.dialect
+            if dialect is None:
+                raise LinkError(f"nobody knows how a {self._known.model or 'modem of this kind'} opens sockets")
+            free = next((number for number in range(MAX_SOCKETS) if number not in self._open), None)
+            if free is None:
+                raise LinkError(f"{MAX_SOCKETS} sockets are open in the modem already")
+            await self._activate(dialect)
+            socket = ModemSocket(free, (await self._address(dialect, host), port), received)
+            self._open[free] = socket
+            try:
+                await self._open_in_modem(dialect, socket)
+            except BaseException as problem:
+                del self._open[free]
+                socket.end("it was never open")
+                if isinstance(problem, LinkError):
+                    self._known.troubles["socket not opened"] += 1
+                raise
+            task = asyncio.get_running_loop().create_task(self._serve(dialect, socket))
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
+            return socket
+
+    def event(self, event: Event) -> None:
+        """What came unasked of sockets and contexts."""
+        expected = self._expected.get((event.kind, event.socket))
+        if expected is not None and not expected.done():
+            expected.set_result(event)
+            return
+        socket = None if event.socket is None else self._open.get(event.socket)
+        match event.kind:
+            case Kind.DEACTIVATED:
+                self.end("the network has taken the PDP context away", "PDP deactivated")
+            case Kind.RECEIVED if socket is not None:
+                socket.readable()
+            case Kind.CLOSED if socket is not None:
+                self._lost(socket, "the modem has lost it", "socket lost")
+            case Kind.SENT if socket is not None and event.error < 0:
+                self._lost(socket, "the modem could not send over it", "socket lost")
+            case Kind.SENT if socket is not None and event.error == 0:
+                self._count(socket, "buffer full")
+            case _:
+                pass
+
+    def end(self, why: str, trouble: str) -> None:
+        """All of them are no more."""
+        for expected in self._expected.values():
+            if not expected.done():
+                expected.set_exception(ModemGoneError(why))
+        for socket in list(self._open.values()):
+            self._lost(socket, why, trouble)
+
+    async def finish(self) -> None:
+        """Until nothing of those that ended is under way any longer."""
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def look(self) -> None:
+        """Read all of them: a line loses octets, and the modem does not tell twice that something came."""
+        for socket in self._open.values():
+            socket.readable()
+
+    # --- opening ---------------------------------------------------------------------------------------
+
+    async def _activate(self, dialect: Dialect) -> None:
+        state = await self._line.ask(dialect.is_active)
+        if any(dialect.active.fullmatch(line) for line in state.lines):
+            return
+        with self._expecting(Kind.ACTIVATED, None) as result:
+            response = await self._line.ask(dialect.activate, self._times.activate_s)
+            why = "" if response.ok else response.why
+            if response.ok and dialect.waits_for_activation:
+                error = await self._event(result, self._times.activate_s)
+                why = dialect.why(error) if error else ""
+        if why:
+            self._known.troubles["PDP not activated"] += 1
+            # what is half open stays in the way of the next attempt
+            await self._line.ask(dialect.deactivate, self._times.activate_s)
+            raise LinkError(f"the network gives no PDP context: {why}; see modem.apn")
+
+    async def _address(self, dialect: Dialect, host: str) -> str:
+        if dialect.resolve is None or host.replace(".", "").isdigit():
+            return host
+        response = await self._line.ask(fill(dialect.resolve, host=host), self._times.open_s)
+        for line in response.lines:
+            if (found := dialect.resolved.fullmatch(line)) is not None:
+                return found[1]
+        raise LinkError(f"the network does not know {host}: {response.why}")
+
+    async def _open_in_modem(self, dialect: Dialect, socket: ModemSocket) -> None:
+        host, port = socket.peer
+        # a run of this daemon before may have left one
+        await self._line.ask(fill(dialect.close, socket=socket.number))
+        with self._expecting(Kind.OPENED, socket.number) as result:
+            local_port = FIRST_PORT + socket.number
+            command = fill(dialect.open, socket=socket.number, host=host, port=port, local_port=local_port)
+            response = await self._line.ask(command)
+            if not response.ok:
+                raise LinkError(f"the modem opens no socket: {response.why}")
+            if error := await self._event(result, self._times.open_s):
+                raise LinkError(f"the modem opens no socket: {dialect.why(error)}")
+
+    @contextlib.contextmanager
+    def _expecting(self, kind: Kind, socket: int | None) -> Iterator[asyncio.Future[Event]]:
+        self._expected[kind, socket] = result = asyncio.get_running_loop().create_future()
+        try:
+            yield result
+        finally:
+            del self._expected[kind, socket]
+            if not result.cancel():
+                result.exception()  # nobody may have come to wait for it
+
+    async def _event(self, result: asyncio.Future[Event], deadline_s: float) -> int:
+        """The error of an event that was expected."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                return (await result).error
+        except TimeoutError:
+            raise LinkError(f"{self._line.port}: the modem did not say what came of it") from None
+
+    # --- serving ---------------------------------------------------------------------------------------
+
+    async def _serve(self, dialect: Dialect, socket: ModemSocket) -> None:
+        while not socket.closed.done():
+            try:
+                datagram = await socket.work()
+                if datagram is not None:
+                    await self._send(dialect, socket, datagram)
+                elif not socket.closed.done():
+                    await self._read(dialect, socket)
+            except LinkError as problem:
+                # counted where commands are; whether the modem is to be helped is decided there too
+                log.debug("socket %d: %s", socket.number, problem)
+        # its number is free only when the modem knows it too, or has forgotten all of them
+        try:
+            if self._known.set_up_s is not None:
+                await self._line.ask(fill(dialect.close, socket=socket.number))
+        except LinkError as problem:
+            log.debug("socket %d is not closed in the modem: %s", socket.number, problem)
+        finally:
+            del self._open[socket.number]
+
+    async def _send(self, dialect: Dialect, socket: ModemSocket, datagram: bytes) -> None:
+        host, port = socket.peer
+        command = fill(dialect.send, socket=socket.number, length=len(datagram), host=host, port=port)
+        for attempt in range(SEND_TRIES):
+            if attempt > 0:
+                await asyncio.sleep(self._times.full_s)
+            try:
+                response = await self._line.ask(command, data=datagram)
+            except LinkError:
+                self._count(socket, "send failed")
+                raise
+            if response.ok:
+                return
+            if response.final in command.finals:
+                self._known.troubles["buffer full"] += 1
+                continue
+            self._count(socket, "send failed")
+            self._lost(socket, f"the modem does not send over it: {response.why}", "socket lost")
+            return
+        socket.lose()
+
+    async def _read(self, dialect: Dialect, socket: ModemSocket) -> None:
+        for _ in range(MAX_READS):
+            response = await self._line.ask(fill(dialect.read, socket=socket.number))
+            if not response.data:
+                return
+            socket.take(response.data)
+        socket.readable()
+
+    def _count(self, socket: ModemSocket, trouble: str) -> None:
+        self._known.troubles[trouble] += 1
+        socket.lose()
+
+    def _lost(self, socket: ModemSocket, why: str, trouble: str) -> None:
+        if socket.closed.done():
+            return
+        log.warning("a socket in the modem on %s is lost: %s", self._line.port, why)
+        self._known.troubles[trouble] += 1
+        socket.end(why)
