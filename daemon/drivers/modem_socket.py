@@ -228,7 +228,7 @@ class Sockets:
             yield result
         finally:
             del self._expected[kind, socket]
-            if not result.cancel():
+            if not result.cancel() and not result.cancelled():
                 result.exception()  # nobody may have come to wait for it
 
     async def _event(self, result: asyncio.Future[Event], deadline_s: float) -> int:
