@@ -56,7 +56,7 @@ class Modem:
         self._stirred = asyncio.Event()
         """Something is to be done before the next look is due."""
         self._changed = False
-        """The SIM is not as it was."""
+        """The SIM is not as it was, or the network is there, or gone."""
         self._clean = True
         """Since the last look at it, or since it was set up, every command was answered. A modem that answers some
         commands, and hangs at others, is not well."""
@@ -169,7 +169,6 @@ class Modem:
 
     async def _look_at_sim(self) -> None:
         """See what state the SIM is in; one that is ready now is put to use."""
-        self._changed = False
         state = await self._boot.look_at_sim()
         if state is not Sim.READY:
             self._known.set_up_s = None
@@ -181,7 +180,8 @@ class Modem:
         """Look after a modem that answers, until it does not."""
         while True:
             self._stirred.clear()
-            if self._changed or self._known.sim is not Sim.READY:
+            changed, self._changed = self._changed, False
+            if changed or self._known.sim is not Sim.READY:
                 await self._look_at_sim()
             if self._known.sim is Sim.READY:
                 await self._boot.look_at_network()
@@ -238,7 +238,11 @@ class Modem:
         self._stirred.set()
 
     def _unasked(self, urc: Urc) -> None:
+        was_registered = self._known.registration.is_registered
         if self._known.hear_cell(urc.line):
+            if self._known.registration.is_registered is not was_registered:
+                self._changed = True
+                self._stirred.set()
             return
         if self._messages.hear(urc):
             self._stirred.set()

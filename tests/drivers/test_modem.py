@@ -165,8 +165,23 @@ def test_a_network_that_is_of_no_use_is_a_fault(reply: str, roaming: bool, words
                 await modem.send_sms("+49170", b"x")
             assert peer.open == set()
             assert peer.messages == []
+            peer.replies["AT+CEREG?"] = QUECTEL["AT+CEREG?"]
             peer.unasked('+CEREG: 1,"1A2B","0102A3F1",7')
             await eventually(lambda: modem.state().why_not is None, "the network to be used")
+
+    asyncio.run(main())
+
+
+def test_a_network_that_is_found_later_is_looked_at_at_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        replies = QUECTEL | {"AT+CEREG?": "+CEREG: 2,2", "AT+COPS?": "+COPS: 0", "AT+QCSQ": '+QCSQ: "NOSERVICE"'}
+        async with plugged(tmp_path, replies, ready=False) as (modem, peer):
+            await eventually(lambda: "AT+CMGL=4" in peer.heard, "the first look")
+            assert (modem.state().operator, modem.state().rsrp_dbm) == (None, None)
+            peer.replies |= {command: QUECTEL[command] for command in ("AT+CEREG?", "AT+COPS?", "AT+QCSQ")}
+            peer.unasked('+CEREG: 1,"1A2B","0102A3F1",7')
+            await eventually(lambda: modem.state().rsrp_dbm == -102.0, "the next look", 4.0)
+            assert modem.state().operator == "MEO"
 
     asyncio.run(main())
 
@@ -351,7 +366,6 @@ def test_neither_numbers_nor_the_pin_are_in_the_log(tmp_path: Path, caplog: pyte
             with pytest.raises(LinkError) as refused:
                 await modem.send_sms("+491701234567", b"x")
             assert "1701234567" not in str(refused.value)
-            peer.hung = True
             assert "4711" not in repr(modem.state()) + str(modem.faults())
             assert IMEI not in repr(modem.state())
 
@@ -380,7 +394,7 @@ def test_the_end_leaves_nothing_behind(tmp_path: Path) -> None:
     async def main() -> None:
         async with plugged(tmp_path) as (modem, peer):
             socket = await modem.open_udp("192.0.2.1", 5683, lambda _: None)
-            peer.hung = True
+            peer.silent_at = lambda text: text.startswith("AT+QISEND")
             socket.send(b"x")
             await eventually(lambda: "AT+QISEND=0,1" in peer.heard, "the command")
         assert socket.closed.done()
