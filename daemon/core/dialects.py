@@ -18,6 +18,8 @@ READ_OCTETS = 1500
 """As many are read at once."""
 CONTEXT = 1
 """The PDP context in use: that which LTE attaches with."""
+ATTACH = Command(f'AT+CGDCONT={CONTEXT},"IP","{{apn}}"')
+"""Names the APN for the attachment (27.007, 10.1.1)."""
 
 
 class Kind(Enum):
@@ -101,11 +103,15 @@ class Dialect:
         return self.errors.get(error, f"error {error}")
 
 
+def is_sayable(text: str) -> bool:
+    """Whether it ends neither its quotes nor its line."""
+    return re.fullmatch(r'[^"\\\x00-\x1f\x7f]*', text) is not None
+
+
 def fill(command: Command, **values: object) -> Command:
-    """A command with its {braces} filled in. Raises ValueError for what would end its quotes or its line."""
-    for value in values.values():
-        if re.fullmatch(r'[^"\\\x00-\x1f\x7f]*', str(value)) is None:
-            raise ValueError("a quotation mark, a backslash or a control character cannot be said to a modem")
+    """A command with its {braces} filled in. Raises ValueError for what is not sayable."""
+    if not all(is_sayable(str(value)) for value in values.values()):
+        raise ValueError("a quotation mark, a backslash or a control character cannot be said to a modem")
     return replace(command, text=command.text.format_map(values))
 
 

@@ -11,16 +11,17 @@ from time import monotonic
 from typing import assert_never
 
 from bondmate.core.at import Command, Response, Urc
-from bondmate.core.cellular import Sim
+from bondmate.core.cellular import Registration, Sim
 from bondmate.core.dialects import DIALECTS, Kind
 from bondmate.core.ladder import Ladder, Step
 from bondmate.core.pdu import Sms
 from bondmate.drivers import modem_report
 from bondmate.drivers.modem_boot import Boot, Known, ModemSettings
+from bondmate.drivers.modem_datagrams import ModemSocket
 from bondmate.drivers.modem_line import ModemGoneError, ModemLine, ModemSilentError, ModemTimes
 from bondmate.drivers.modem_pin import PinGuard
 from bondmate.drivers.modem_sms import Messages
-from bondmate.drivers.modem_socket import ModemSocket, Sockets
+from bondmate.drivers.modem_socket import Sockets
 from bondmate.errors import LinkError
 from bondmate.ports import ModemPower, ModemState, PartFault
 
@@ -40,7 +41,7 @@ class Modem:
         times: ModemTimes | None = None,
         ladder: Callable[[set[Step]], Ladder] = Ladder,
     ) -> None:
-        """`ladder` makes one of the steps that this board can take."""
+        """`ladder` makes one of the steps that this board can take. ValueError: an APN that cannot be said."""
         self._settings = settings
         self._power = power
         self._times = times or ModemTimes()
@@ -56,7 +57,7 @@ class Modem:
         self._stirred = asyncio.Event()
         """Something is to be done before the next look is due."""
         self._changed = False
-        """The SIM is not as it was, or the network is there, or gone."""
+        """The SIM, or the registration, is not as it was."""
         self._clean = True
         """Since the last look at it, or since it was set up, every command was answered. A modem that answers some
         commands, and hangs at others, is not well."""
@@ -185,6 +186,8 @@ class Modem:
                 await self._look_at_sim()
             if self._known.sim is Sim.READY:
                 await self._boot.look_at_network()
+                if self._known.registration is Registration.ROAMING and (why := self._network_fault()) is not None:
+                    self._sockets.end(why, "roaming")
                 await self._messages.sweep()
                 self._sockets.look()
             if self._clean:
@@ -238,9 +241,9 @@ class Modem:
         self._stirred.set()
 
     def _unasked(self, urc: Urc) -> None:
-        was_registered = self._known.registration.is_registered
+        before = self._known.registration
         if self._known.hear_cell(urc.line):
-            if self._known.registration.is_registered is not was_registered:
+            if self._known.registration is not before:
                 self._changed = True
                 self._stirred.set()
             return

@@ -12,7 +12,7 @@ from typing import TypeVar
 from bondmate.core import cellular
 from bondmate.core.at import Command, Response
 from bondmate.core.cellular import Cell, Operator, Registration, Signal, Sim
-from bondmate.core.dialects import CONTEXT, Dialect, choose, fill
+from bondmate.core.dialects import ATTACH, Dialect, choose, fill
 from bondmate.drivers.modem_line import ModemLine, ModemTimes
 from bondmate.drivers.modem_pin import PinGuard, PinRefusedError
 
@@ -118,11 +118,13 @@ class Boot:
     """Tells and asks. Every method raises ModemGoneError and ModemSilentError."""
 
     def __init__(self, line: ModemLine, times: ModemTimes, known: Known, guard: PinGuard, apn: str) -> None:
+        """Raises ValueError for an APN that cannot be said."""
         self._line = line
         self._times = times
         self._known = known
         self._guard = guard
         self._apn = apn
+        self._attach = fill(ATTACH, apn=apn)
 
     async def begin(self) -> None:
         """Make it understandable, and learn what it is."""
@@ -162,8 +164,7 @@ class Boot:
                 await self._tell(command)
             known.iccid = _first(cellular.iccid, await self._line.ask(dialect.iccid))
             if self._apn:
-                # for the attachment too, and then in the maker's words
-                await self._tell(Command(f'AT+CGDCONT={CONTEXT},"IP","{self._apn}"'))
+                await self._tell(self._attach)
                 await self._tell(fill(dialect.context, apn=self._apn))
         known.set_up_s = monotonic()
         log.info("the modem on %s is set up: %s", self._line.port, known.model)

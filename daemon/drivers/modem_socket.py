@@ -1,99 +1,24 @@
-"""UDP sockets inside a modem: opened, fed from a short queue, read when the modem says that something came."""
+"""UDP sockets inside a modem: opened, fed from their queues, read when the modem says that something came."""
 
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator
 
-from bondmate.core.dialects import MAX_DATAGRAM, Dialect, Event, Kind, fill
+from bondmate.core.dialects import Dialect, Event, Kind, fill, is_sayable
 from bondmate.drivers.modem_boot import Known
+from bondmate.drivers.modem_datagrams import ModemSocket
 from bondmate.drivers.modem_line import ModemGoneError, ModemLine, ModemTimes
 from bondmate.errors import LinkError
 
 log = logging.getLogger(__name__)
 
 MAX_SOCKETS = 2
-MAX_WAITING = 16
-"""Datagrams that wait to be sent; more are dropped: what is old is sent again by its owner, or of no use."""
 MAX_READS = 64
 """In a row, before what waits to be sent has its turn."""
 FIRST_PORT = 49152
 """Local port of the first socket where a module wants one named: the first that nobody has a name for."""
 SEND_TRIES = 2
-
-
-class ModemSocket:
-    """Implements ports.DatagramSocket."""
-
-    def __init__(self, number: int, peer: tuple[str, int], received: Callable[[bytes], None]) -> None:
-        self.number = number
-        self.peer = peer
-        self._received = received
-        self._waiting: deque[bytes] = deque()
-        self._readable = False
-        """Whether the modem may have something for us."""
-        self._stirred = asyncio.Event()
-        self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._dropped = 0
-
-    @property
-    def closed(self) -> asyncio.Future[str]:
-        """See ports.DatagramSocket."""
-        return self._closed
-
-    @property
-    def dropped(self) -> int:
-        """See ports.DatagramSocket."""
-        return self._dropped
-
-    def send(self, datagram: bytes) -> None:
-        """See ports.DatagramSocket."""
-        if self._closed.done() or len(self._waiting) >= MAX_WAITING or not 0 < len(datagram) <= MAX_DATAGRAM:
-            self._dropped += 1
-            return
-        self._waiting.append(datagram)
-        self._stirred.set()
-
-    def close(self) -> None:
-        """See ports.DatagramSocket."""
-        self.end("it was closed here")
-
-    # --- for Sockets ---------------------------------------------------------------------------------
-
-    def end(self, why: str) -> None:
-        """It is no more."""
-        if not self._closed.done():
-            self._closed.set_result(why)
-            self._dropped += len(self._waiting)
-            self._waiting.clear()
-        self._stirred.set()
-
-    def readable(self) -> None:
-        """Something may wait to be read."""
-        self._readable = True
-        self._stirred.set()
-
-    async def work(self) -> bytes | None:
-        """What is to be done next, as soon as there is something: a datagram to send, or None: to read, or to end."""
-        while not (self._waiting or self._readable or self._closed.done()):
-            self._stirred.clear()
-            await self._stirred.wait()
-        if self._readable:
-            self._readable = False
-            return None
-        return self._waiting.popleft() if self._waiting else None
-
-    def lose(self) -> None:
-        """A datagram could not be sent."""
-        self._dropped += 1
-
-    def take(self, datagram: bytes) -> None:
-        """A datagram came. Whoever takes it badly stops nothing."""
-        try:
-            self._received(datagram)
-        except Exception:
-            log.exception("a datagram over the modem could not be taken; going on")
 
 
 class Sockets:
@@ -106,6 +31,8 @@ class Sockets:
         self._known = known
         self._why_not = why_not
         self._opening = asyncio.Lock()
+        self._half = False
+        """Whether the modem still holds what is left of a context: the makers want that cleared before the next."""
         self._open: dict[int, ModemSocket] = {}
         self._serving: set[asyncio.Task[None]] = set()
         self._expected: dict[tuple[Kind, int | None], asyncio.Future[Event]] = {}
@@ -127,6 +54,8 @@ class Sockets:
             free = next((number for number in range(MAX_SOCKETS) if number not in self._open), None)
             if free is None:
                 raise LinkError(f"{MAX_SOCKETS} sockets are open in the modem already")
+            if not is_sayable(host):
+                raise LinkError("the gateway's host name cannot be said to a modem; see the device's credentials")
             await self._activate(dialect)
             socket = ModemSocket(free, (await self._address(dialect, host), port), received)
             self._open[free] = socket
@@ -152,6 +81,7 @@ class Sockets:
         socket = None if event.socket is None else self._open.get(event.socket)
         match event.kind:
             case Kind.DEACTIVATED:
+                self._half = True
                 self.end("the network has taken the PDP context away", "PDP deactivated")
             case Kind.RECEIVED if socket is not None:
                 socket.readable()
@@ -184,6 +114,9 @@ class Sockets:
     # --- opening ---------------------------------------------------------------------------------------
 
     async def _activate(self, dialect: Dialect) -> None:
+        if self._half:
+            await self._line.ask(dialect.deactivate, self._times.activate_s)
+            self._half = False
         state = await self._line.ask(dialect.is_active)
         if any(dialect.active.fullmatch(line) for line in state.lines):
             return
@@ -195,8 +128,7 @@ class Sockets:
                 why = dialect.why(error) if error else ""
         if why:
             self._known.troubles["PDP not activated"] += 1
-            # what is half open stays in the way of the next attempt
-            await self._line.ask(dialect.deactivate, self._times.activate_s)
+            self._half = True
             raise LinkError(f"the network gives no PDP context: {why}; see modem.apn")
 
     async def _address(self, dialect: Dialect, host: str) -> str:

@@ -172,6 +172,23 @@ def test_a_network_that_is_of_no_use_is_a_fault(reply: str, roaming: bool, words
     asyncio.run(main())
 
 
+def test_a_socket_does_not_outlast_the_journey_into_a_foreign_network(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with plugged(tmp_path) as (modem, peer):
+            socket = await modem.open_udp("192.0.2.1", 5683, lambda _: None)
+            peer.replies["AT+CEREG?"] = '+CEREG: 2,5,"1A2B","0102A3F1",7'
+            peer.unasked('+CEREG: 5,"1A2B","0102A3F1",7')
+            assert "foreign network" in await socket.closed
+            await eventually(lambda: peer.open == set(), "it to be closed in the modem")
+
+    asyncio.run(main())
+
+
+def test_an_apn_that_cannot_be_said_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be said"):
+        Modem(settings(tmp_path / "modem", apn='a"\rAT+CFUN=0'))
+
+
 def test_a_network_that_is_found_later_is_looked_at_at_once(tmp_path: Path) -> None:
     async def main() -> None:
         replies = QUECTEL | {"AT+CEREG?": "+CEREG: 2,2", "AT+COPS?": "+COPS: 0", "AT+QCSQ": '+QCSQ: "NOSERVICE"'}

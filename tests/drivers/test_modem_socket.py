@@ -10,7 +10,7 @@ import pytest
 
 from bondmate.core.dialects import MAX_DATAGRAM
 from bondmate.drivers.modem import Modem
-from bondmate.drivers.modem_socket import MAX_WAITING
+from bondmate.drivers.modem_datagrams import MAX_WAITING
 from bondmate.errors import LinkError
 from bondmate_sim.serial_end import SerialEnd
 from tests.drivers.at_peer import QUECTEL, SIMCOM, Peer, Quality, Reply, byte_by_byte, clean, slow
@@ -174,6 +174,33 @@ def test_a_socket_that_is_lost_says_why_and_another_can_be_opened(
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("replies", "unasked", "cleared"),
+    [
+        (QUECTEL, '+QIURC: "pdpdeact",1', "AT+QIDEACT=1"),
+        (SIMCOM, "+CIPEVENT: NETWORK CLOSED UNEXPECTEDLY", "AT+NETCLOSE"),
+    ],
+)
+def test_what_is_left_of_a_context_is_cleared_before_the_next(
+    replies: dict[str, Reply], unasked: str, cleared: str, tmp_path: Path
+) -> None:
+    """Quectel's manual, of pdpdeact; else the next activation fails."""
+
+    async def main() -> None:
+        async with plugged(tmp_path, replies) as (modem, peer):
+            socket = await modem.open_udp("192.0.2.1", 5683, lambda _: None)
+            assert cleared not in peer.heard
+            peer.unasked(unasked)
+            await socket.closed
+            for _ in range(2):
+                await modem.open_udp("192.0.2.1", 5683, lambda _: None)
+            assert peer.heard.count(cleared) == 1
+            last = len(peer.heard) - 1 - peer.heard[::-1].index(cleared)
+            assert any("OPEN" in text for text in peer.heard[last:])
+
+    asyncio.run(main())
+
+
 def test_a_socket_over_which_nothing_is_sent_is_lost(tmp_path: Path) -> None:
     async def main() -> None:
         async with plugged(tmp_path) as (modem, peer):
@@ -220,7 +247,7 @@ def test_a_name_that_nobody_knows(tmp_path: Path) -> None:
         async with plugged(tmp_path, replies) as (modem, _):
             with pytest.raises(LinkError, match=r"does not know nobody\.example"):
                 await modem.open_udp("nobody.example", 5683, lambda _: None)
-            with pytest.raises(ValueError, match="cannot be said"):
+            with pytest.raises(LinkError, match="cannot be said"):
                 await modem.open_udp('a"b', 5683, lambda _: None)
 
     asyncio.run(main())

@@ -505,3 +505,52 @@ def test_a_flood_is_read_in_rests_and_none_of_it_is_lost(tmp_path: Path, reads: 
 
     asyncio.run(main())
     assert len(reads.sizes) < len(data) / 20
+
+
+# --- for whoever answers at once ----------------------------------------------------------------------
+
+
+def test_the_end_of_each_line_is_told_also_when_nobody_wants_it_any_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial_link, "BACKOFF_S", 0.02)
+
+    async def main() -> None:
+        told: list[str | None] = []
+        link = SerialLink(
+            str(tmp_path / "line"),
+            SPEED_BAUD,
+            bytearray().extend,
+            lambda: told.append("opened"),
+            lambda: told.append(link.fault),
+        )
+        async with running(link.run()):
+            with SerialEnd(tmp_path / "line"):
+                await eventually(lambda: told == ["opened"], "the line to open")
+            await eventually(lambda: len(told) == 2, "the loss")
+            assert told[1] is not None
+            assert "is gone" in told[1], "why is known by then"
+            with SerialEnd(tmp_path / "line"):
+                await eventually(lambda: len(told) == 3, "the line to open again")
+        assert told[2:] == ["opened", None]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("rest_s", "count"), [(0.0, 5), (60.0, 1)])
+def test_a_line_that_is_not_to_rest_is_read_at_once(rest_s: float, count: int, tmp_path: Path) -> None:
+    async def main() -> None:
+        received = bytearray()
+        link = SerialLink(str(tmp_path / "line"), SPEED_BAUD, received.extend, rest_s=rest_s)
+        with SerialEnd(tmp_path / "line") as end:
+            async with running(link.run()):
+                await eventually(lambda: link.opened_s, "the line to open")
+                for number in range(count):
+                    end.send(b"x")
+                    await eventually(lambda number=number: len(received) == number + 1, "the octet")  # type: ignore[misc]
+                end.send(b"y")
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                assert (received[-1:] == b"y") is (rest_s == 0)
+
+    asyncio.run(main())
