@@ -23,6 +23,8 @@ class ModemSocket:
         self._waiting: deque[bytes] = deque()
         self._readable = False
         """Whether the modem may have something for us."""
+        self._read_last = False
+        """Whether it was read last, and what waits to be sent has its turn."""
         self._stirred = asyncio.Event()
         self._closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._dropped = 0
@@ -69,10 +71,11 @@ class ModemSocket:
         while not (self._waiting or self._readable or self._closed.done()):
             self._stirred.clear()
             await self._stirred.wait()
-        if self._readable:
-            self._readable = False
-            return None
-        return self._waiting.popleft() if self._waiting else None
+        if self._waiting and (self._read_last or not self._readable):
+            self._read_last = False
+            return self._waiting.popleft()
+        self._readable, self._read_last = False, True
+        return None
 
     def lose(self) -> None:
         """A datagram could not be sent."""

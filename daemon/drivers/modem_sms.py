@@ -37,11 +37,6 @@ class Messages:
         """Places in the store where something came, in order."""
         self.take: Callable[[Sms], None] = lambda _: None
 
-    @property
-    def wait(self) -> bool:
-        """Whether some are known to wait in the store."""
-        return bool(self._told)
-
     async def send(self, number: str, octets: bytes) -> None:
         """See ports.CellularModem."""
         try:

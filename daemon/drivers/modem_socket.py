@@ -14,7 +14,7 @@ from bondmate.errors import LinkError
 log = logging.getLogger(__name__)
 
 MAX_SOCKETS = 2
-MAX_READS = 64
+MAX_READS = 8
 """In a row, before what waits to be sent has its turn."""
 FIRST_PORT = 49152
 """Local port of the first socket where a module wants one named: the first that nobody has a name for."""

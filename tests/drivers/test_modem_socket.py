@@ -241,6 +241,54 @@ def test_a_socket_that_cannot_be_opened_says_why_and_the_next_attempt_is_a_new_o
     asyncio.run(main())
 
 
+def test_a_modem_that_goes_while_a_socket_is_opened(tmp_path: Path) -> None:
+    async def main() -> None:
+        replies = QUECTEL | {'AT+QIOPEN=1,0,"UDP","192.0.2.1",5683,0,0': ""}
+        async with plugged(tmp_path, replies) as (modem, peer):
+            opening = asyncio.ensure_future(modem.open_udp("192.0.2.1", 5683, lambda _: None))
+            await eventually(lambda: peer.heard[-1].startswith("AT+QIOPEN"), "the command")
+            peer.unasked("RDY")
+            with pytest.raises(LinkError, match="began anew"):
+                await opening
+            await eventually(lambda: modem.state().why_not is None, "the modem to be ready again")
+            assert modem.state().sockets == 0
+
+    asyncio.run(main())
+
+
+def test_a_datagram_that_the_modem_took_and_could_not_keep_is_counted(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with plugged(tmp_path, SIMCOM) as (modem, peer):
+            socket = await modem.open_udp("192.0.2.1", 5683, lambda _: None)
+            peer.send_results = deque(["\r\nOK\r\n\r\n+CIPSEND: 0,3,0\r\n"])
+            socket.send(b"abc")
+            await eventually(lambda: modem.state().troubles == {"buffer full": 1}, "it to be counted")
+            assert socket.dropped == 1
+            assert not socket.closed.done()
+
+    asyncio.run(main())
+
+
+def test_what_comes_without_end_does_not_keep_what_goes_from_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bondmate.drivers.modem_socket.MAX_READS", 3)
+
+    async def main() -> None:
+        async with plugged(tmp_path) as (modem, peer):
+            got: list[bytes] = []
+            socket = await modem.open_udp("192.0.2.1", 5683, got.append)
+            peer.waiting[0].extend(b"%d" % number for number in range(100))
+            peer.unasked('+QIURC: "recv",0')
+            await eventually(lambda: got, "the first")
+            socket.send(b"out")
+            await eventually(lambda: peer.datagrams, "the datagram")
+            assert len(got) < 50
+            await eventually(lambda: len(got) == 100, "all the others")
+
+    asyncio.run(main())
+
+
 def test_a_name_that_nobody_knows(tmp_path: Path) -> None:
     async def main() -> None:
         replies = SIMCOM | {'AT+CDNSGIP="nobody.example"': "!+CDNSGIP: 0,10\r\n\r\nERROR"}
