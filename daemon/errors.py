@@ -52,5 +52,13 @@ class LinkError(BondMateError):
     """Nothing usable came back over a bearer or a serial line: weather, never final."""
 
 
+class UnsureError(LinkError):
+    """It may have gone out, or not: nobody knows before a receipt comes."""
+
+
+class UnfitError(LinkError):
+    """The bearer can never take it: it is too long."""
+
+
 class UnauthorizedError(LinkError):
     """A plain 4.01: the gateway could not verify us, or somebody on the way says so."""

@@ -11,7 +11,7 @@ from functools import partial
 from bondmate import wire
 from bondmate.core.delivery import Delivery
 from bondmate.core.queued import Transmit
-from bondmate.errors import LinkError, RemoteError
+from bondmate.errors import LinkError, RemoteError, UnfitError
 from bondmate.ports import Bearer
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,12 @@ class Sender:
         answered = False
         try:
             async with asyncio.timeout_at(order.deadline_s):
-                answer = await bearer.send(wire.encode_submission(record.data, beside=beside))
+                answer = await bearer.send(wire.encode_submission(record.data, beside=beside, compact=bearer.is_scarce))
+            if answer is None:
+                log.info("%s handed to the network over %s", record.id, order.bearer, extra={"RECORD": str(record.id)})
+                self._delivery.handed_over(order, self._now())
+                self._wake()
+                return
             self._take_receipt(answer)
             answered = True
             why = "the gateway's receipt did not name this record"
@@ -64,7 +69,12 @@ class Sender:
             why = f"no authenticated answer over {order.bearer}"
         except asyncio.CancelledError:
             self._delivery.failed(order, "broken off: nothing needs it now", self._now())
+            self._wake()
             raise
+        except UnfitError as error:
+            self._delivery.unfit(order, str(error), self._now())
+            self._wake()
+            return
         except (LinkError, RemoteError) as error:
             why = f"{order.bearer}: {error}"
         except Exception as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bondmate import wire
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.gesture import REARM_S
+from bondmate.core.routes import Route
 from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import KeySigner, sign1
 from bondmate.device import Device, Parts
@@ -115,13 +116,14 @@ def fix_at(taken_s: float, lat: float = 38.7) -> Fix:
     return Fix(taken_s=taken_s, lat=lat, lon=-9.1, mode=3, hdop=0.9, satellites=9)
 
 
-Answer = Callable[[SignedRecord], Awaitable[bytes]]
+Answer = Callable[[SignedRecord], Awaitable[bytes | None]]
 
 
 class Bearer:
     """Answers as the test says; by default with a true receipt."""
 
     session = SESSION
+    is_scarce = False
     why_not: str | None = None
     last_success_s: float | None = None
 
@@ -134,7 +136,7 @@ class Bearer:
     async def hold(self, record: SignedRecord) -> bytes:
         return receipt(record)
 
-    async def send(self, submission: bytes) -> bytes:
+    async def send(self, submission: bytes) -> bytes | None:
         self.sent.append((asyncio.get_running_loop().time(), submission))
         record = next(record for data, record in self.made.items() if submission.endswith(data))
         return await self.answer(record)
@@ -276,6 +278,7 @@ async def running(
     history: History | None = None,
     answer: Answer | None = None,
     bearers: tuple[str, ...] = ("ip",),
+    routes: Sequence[Route] = (),
     session: SessionId = SESSION,
     keep_delivered_s: float = 72 * 3600.0,
     built: Callable[[SqliteOutbox], None] = lambda _: None,
@@ -284,6 +287,7 @@ async def running(
 ) -> AsyncIterator[Desk]:
     """A device that runs, half a second after it was armed. Killed at the end, and not asked.
 
+    `routes` say what each bearer is used for, in place of `bearers`, which are used for everything.
     `earlier` are records that it has in `directory` from earlier sessions; `built` gets the store before its use. With
     `on_duty` None nobody says anything of duty.
     """
@@ -292,7 +296,8 @@ async def running(
     outbox = outbox_on(directory, disk)
     built(outbox)
     made: dict[bytes, SignedRecord] = {record.data: record for record in earlier}
-    lines = tuple(Bearer(made, name) for name in bearers)
+    ways = routes or [Route(bearer) for bearer in bearers]
+    lines = tuple(Bearer(made, way.name) for way in ways)
     for line in lines:
         line.session = session
         line.answer = answer or line.hold
@@ -312,7 +317,7 @@ async def running(
             bearers=lines,
             locator=place,
             indicator=palm,
-            delivery=Delivery(DeliveryPolicy(), bearers, random.Random(1)),
+            delivery=Delivery(DeliveryPolicy(), ways, random.Random(1)),
             gateway_keys={b"\1": GATEWAY_PRIVATE.public_key()},
             hold_s=HOLD_S,
             tracking=tracking,

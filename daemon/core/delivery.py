@@ -7,11 +7,13 @@ but by a verified receipt, or because a gap record names it: errors slow down, t
 import math
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
 from bondmate.core.places import CAPACITY, Channel, Places
 from bondmate.core.queued import Flight, Queued, Transmit
+from bondmate.core.routes import Gates, Route, again_s
 from bondmate.core.surplus import RULES, in_one_gap, surplus
 from bondmate.records import Moment, SessionId, SignedRecord, Stream, Surplus
 
@@ -80,17 +82,18 @@ class Waiting:
 class Delivery:
     """The queue of records that have no verified receipt yet, as far as they are in memory."""
 
-    def __init__(self, policy: DeliveryPolicy, bearers: tuple[str, ...], rng: random.Random) -> None:
-        """`bearers` in order of preference."""
+    def __init__(self, policy: DeliveryPolicy, routes: Sequence[Route], rng: random.Random) -> None:
+        """`routes` in order of preference."""
         self._policy = policy
-        self._bearers = bearers
+        self._gates = Gates(routes)
+        self._routes = self._gates.routes
         self._rng = rng
         self._numbers = count(1)
         self._entries: dict[bytes, Queued] = {}
         """By digest: what a receipt names."""
         self._flights: dict[int, Flight] = {}
         """By number, until the bearer reports."""
-        self._places = {channel: {bearer: Places(channel) for bearer in bearers} for channel in Channel}
+        self._places = {channel: {bearer: Places(channel) for bearer in self._routes} for channel in Channel}
         self._turns = Counter[Channel]()
         self._youngest: Queued | None = None
         """The youngest alert that was ever tried."""
@@ -101,10 +104,19 @@ class Delivery:
     def regime(self, *, on_duty: bool, alert_open: bool) -> None:
         """What the device is there for now."""
         self._on_duty, self._press_alone = on_duty, not on_duty and not alert_open
+        self._gates.alert_open = alert_open
 
     def unwanted(self) -> list[Transmit]:
-        """The attempts under way that nothing needs now, to be broken off."""
-        return [flight.order for flight in self._flights.values() if self._rests(flight.of)]
+        """The attempts under way that nothing needs now, to be broken off.
+
+        Also those of records that are settled, where each attempt costs, and no answer could come of it.
+        """
+        return [
+            flight.order
+            for flight in self._flights.values()
+            if self._rests(flight.of)
+            or not (self._routes[flight.order.bearer].answers or self.is_open(flight.order.record.digest))
+        ]
 
     # --- the queue ---------------------------------------------------------------------------------
 
@@ -115,7 +127,7 @@ class Delivery:
         it was made.
         """
         fresh = record.id.stream is Stream.ALERT and self._youngest is not None and born_s >= self._youngest.born_s
-        queued = Queued(record, born_s, stored, due_s=now, waits_since_s=now, fresh=fresh)
+        queued = Queued(record, born_s, stored, since_s=now, due_s=now, waits_since_s=now, fresh=fresh)
         self._entries.setdefault(record.digest, queued)
 
     def find(self, digest: bytes) -> SignedRecord | None:
@@ -219,12 +231,29 @@ class Delivery:
             places[order.bearer].succeeded()
         self._write_off(order.bearer, {Channel.ALERT}, now)
 
+    def handed_over(self, order: Transmit, now: float) -> None:
+        """The network took it, on a route without answers: that is not delivered, and not failed either."""
+        if order.number not in self._flights:
+            return
+        entry = self._flights[order.number].of
+        taken = entry.taken[order.bearer] = entry.taken.get(order.bearer, 0) + 1
+        entry.not_before_s[order.bearer] = now + again_s(taken)
+        self._land(order.number, f"taken by the network over {order.bearer}; no receipt yet", now, rest=False)
+
+    def unfit(self, order: Transmit, why: str, now: float) -> None:
+        """The bearer can never take it."""
+        if order.number in self._flights:
+            self._flights[order.number].of.not_before_s[order.bearer] = math.inf
+            self._land(order.number, why, now, rest=False)
+
     def reachable(self, bearer: str, now: float) -> None:
-        """A bearer works again, or has a new way to the gateway: whatever waits for its next try is due now.
+        """A bearer works again, or has a new way to the gateway: whatever waits for its next try is due now, over it.
 
         So is what that bearer carries without an answer for long.
         """
+        self._gates.reachable(bearer)
         for entry in self._entries.values():
+            entry.failed_s.pop(bearer, None)
             if not (entry.racing or entry.parked):
                 entry.due_s = min(entry.due_s, now)
         self._write_off(bearer, set(Channel), now)
@@ -250,13 +279,9 @@ class Delivery:
         next_s = (
             min((flight.order.deadline_s for flight in self._flights.values()), default=math.inf) + self._policy.hung_s
         )
-        free_s = {channel: self._free_s(channel) for channel in Channel}
         for entry in self._entries.values():
             if entry.due_s < next_s and not self._rests(entry):
-                if entry.carriers or entry.fresh:
-                    way_s = min((self._way_s(entry, bearer) for bearer in self._bearers), default=math.inf)
-                else:
-                    way_s = free_s[entry.channel]
+                way_s = min((self._way_s(entry, bearer) for bearer in self._routes), default=math.inf)
                 next_s = min(next_s, max(entry.due_s, way_s))
         return None if next_s == math.inf else next_s
 
@@ -283,19 +308,34 @@ class Delivery:
         return min((places.free_s() for places in self._places[channel].values()), default=math.inf)
 
     def _way_s(self, entry: Queued, bearer: str) -> float:
-        """When a bearer has a place for it, if nothing is reported before."""
+        """When a bearer has a place for it and may take it, if nothing is reported before."""
+        allowed_s = self._allowed_s(entry, bearer)
+        if not self._routes[bearer].answers and any(places[bearer].flying for places in self._places.values()):
+            return math.inf  # one at a time, for it is one modem
+        return max(allowed_s, self._places[entry.channel][bearer].free_s(fresh=entry.fresh))
+
+    def _allowed_s(self, entry: Queued, bearer: str) -> float:
+        """When a bearer may take it, if it has a place."""
         if bearer in entry.carriers:
             return math.inf
-        return self._places[entry.channel][bearer].free_s(fresh=entry.fresh)
+        opens_s = self._gates.opens_s(bearer, entry.record.id.stream, entry.since_s)
+        return max(opens_s, entry.not_before_s.get(bearer, -math.inf))
+
+    def _opens_s(self, entry: Queued, now: float) -> float:
+        """When the next bearer that it must not take yet may take it: no retry, and no race, puts that off."""
+        allowed_s = (self._allowed_s(entry, bearer) for bearer in self._routes)
+        return min((each for each in allowed_s if each > now), default=math.inf)
 
     def _ways(self, entry: Queued, now: float) -> list[str]:
         """The bearers that have a place for it now, in order of preference."""
-        return [bearer for bearer in self._bearers if self._way_s(entry, bearer) <= now]
+        return [bearer for bearer in self._routes if self._way_s(entry, bearer) <= now]
 
     def _start(self, entry: Queued, ways: list[str], now: float) -> Transmit:
         """Start an attempt over the bearer that did not fail it for the longest time."""
         bearer = min(ways, key=lambda way: entry.failed_s.get(way, -math.inf))
-        order = Transmit(entry.record, bearer, now + self._policy.attempt_s, next(self._numbers))
+        route, stream = self._routes[bearer], entry.record.id.stream
+        order = Transmit(entry.record, bearer, now + (route.attempt_s or self._policy.attempt_s), next(self._numbers))
+        self._gates.taken(bearer, stream, now)
         self._flights[order.number] = Flight(order, entry, now)
         self._places[entry.channel][bearer].flying += 1
         if entry.channel is Channel.ALERT and (self._youngest is None or entry.born_s >= self._youngest.born_s):
@@ -306,8 +346,9 @@ class Delivery:
         entry.waits_since_s = now
         entry.bearer = bearer
         entry.why = f"waiting for the gateway's answer over {bearer}"
-        can_race = entry.channel is Channel.ALERT and len(entry.carriers) < len(self._bearers)
-        entry.racing, entry.due_s = True, now + self._policy.race_after_s if can_race else math.inf
+        can_race = entry.channel is Channel.ALERT and len(entry.carriers) < len(self._routes)
+        race_s = now + self._policy.race_after_s if can_race else math.inf
+        entry.racing, entry.due_s = True, min(race_s, self._opens_s(entry, now))
         return order
 
     def _rests(self, entry: Queued) -> bool:
@@ -326,6 +367,8 @@ class Delivery:
 
     def _write_off(self, bearer: str, channels: set[Channel], now: float) -> None:
         """The bearer works: what it carries without an answer for long may go over it again, the latest first."""
+        if not self._routes[bearer].answers:
+            return
         for flight in reversed(self._flights.values()):
             entry, places = flight.of, self._places[flight.of.channel][bearer]
             if (
@@ -342,7 +385,7 @@ class Delivery:
                     entry.racing, entry.due_s = False, now
                     entry.why = f"no answer over {bearer}, though that works"
 
-    def _land(self, number: int, why: str, now: float) -> None:
+    def _land(self, number: int, why: str, now: float, *, rest: bool = True) -> None:
         flight = self._flights.pop(number)
         order, entry, policy = flight.order, flight.of, self._policy
         places = self._places[entry.channel][order.bearer]
@@ -353,11 +396,16 @@ class Delivery:
         entry.carriers.discard(order.bearer)
         if entry.parked or self._entries.get(order.record.digest) is not entry:
             return
-        places.rest(now, policy.backoff_s * (CROWD_RESTS if self._is_crowded(entry.channel) else 1))
+        if rest:
+            places.rest(now, policy.backoff_s * (CROWD_RESTS if self._is_crowded(entry.channel) else 1))
+            self._gates.failed(order.bearer, now)
         entry.failed_s[order.bearer] = now
         cap_s = policy.alert_cap_s if entry.channel is Channel.ALERT else policy.routine_cap_s
         wait_s = min(policy.backoff_s * 2 ** min(entry.failures, 16), cap_s)
         retry_s = now + wait_s * self._rng.uniform(1 - policy.jitter, 1 + policy.jitter)
+        if any(way not in entry.failed_s for way in self._ways(entry, now)):
+            retry_s = now  # no reason to wait: there is a way that has not failed it yet
+        retry_s = min(retry_s, self._opens_s(entry, now))
         entry.failures += 1
         entry.due_s = retry_s if entry.racing else min(entry.due_s, retry_s)
         entry.racing = False

@@ -27,6 +27,8 @@ class Queued:
     born_s: float
     """The device's lifetime when it was made."""
     stored: Moment | None
+    since_s: float
+    """When it was submitted."""
     due_s: float
     """When the next attempt may start; infinite while nothing but a report can tell."""
     waits_since_s: float
@@ -45,6 +47,10 @@ class Queued:
     """The bearers that carry it now, without the exchanges that were written off."""
     failed_s: dict[str, float] = field(default_factory=dict)
     """When each bearer failed it last."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """How often each network took it, on routes without answers."""
+    not_before_s: dict[str, float] = field(default_factory=dict)
+    """When it may go over such a route again."""
 
     @property
     def channel(self) -> Channel:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bondmate import observer
 from bondmate.api.server import SOCKET_FILE, serve
 from bondmate.core.delivery import Delivery, DeliveryPolicy, Waiting
+from bondmate.core.routes import over_ip
 from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import KeySigner
 from bondmate.device import Device, Parts
@@ -60,6 +61,7 @@ class Air:
 
     name: str = "ip"
     session: SessionId = SESSION
+    is_scarce: bool = False
     why_not: str | None = "nothing sent yet"
     last_success_s: float | None = None
     stalls: bool = False
@@ -156,7 +158,7 @@ async def served(
             bearers=(air,),
             locator=sky,
             indicator=Palm(),
-            delivery=Delivery(ONE_TRY, ("ip",), random.Random(1)),
+            delivery=Delivery(ONE_TRY, [over_ip()], random.Random(1)),
             gateway_keys={KEY_ID: GATEWAY_KEY.public_key()},
             hold_s=1.0,
             tracking=TrackingPolicy(),

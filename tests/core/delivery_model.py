@@ -5,7 +5,7 @@ It knows the rules (docs of daemon/core/delivery.py) and the core's public face;
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bondmate.core.delivery import FAIR_TURN, PRIORITY, Delivery, DeliveryPolicy, Waiting
 from bondmate.core.places import Channel
 from bondmate.core.queued import Transmit
+from bondmate.core.routes import Route
 from bondmate.core.surplus import GAP_RECORDS, RULES
 from bondmate.records import DeviceId, Kind, Moment, RecordId, SessionId, SignedRecord, Stream
 
@@ -87,12 +88,12 @@ class Flight:
 class DeliveryMachine(RuleBasedStateMachine):
     """Everything that the device may do to the core, beside what it must then hold."""
 
-    make: Callable[[DeliveryPolicy, tuple[str, ...], random.Random], Delivery] = Delivery
+    make: Callable[[DeliveryPolicy, Sequence[Route], random.Random], Delivery] = Delivery
 
     @initialize(bearers=st.integers(1, 2), seed=st.integers(0, 100))
     def begin(self, bearers: int, seed: int) -> None:
         self.bearers = BEARERS[:bearers]
-        self.core = type(self).make(POLICY, self.bearers, random.Random(seed))
+        self.core = type(self).make(POLICY, [Route(bearer) for bearer in self.bearers], random.Random(seed))
         self.now = 1000.0
         self.on_duty, self.alert_open = True, False
         self.older_s = 0.0
@@ -229,7 +230,9 @@ class DeliveryMachine(RuleBasedStateMachine):
             longest_s = min(POLICY.backoff_s * 2 ** (flight.of.failures - 1), cap_s(flight.of.record))
             bound_s = longest_s * (1 + POLICY.jitter)
             least_s = longest_s * (1 - POLICY.jitter)
-            if retrying and before_s is not None:  # an earlier failure's retry is not put off by this one
+            if self._has_fresh_way(flight.of):  # there is no reason to wait
+                bound_s = least_s = 0.0
+            elif retrying and before_s is not None:  # an earlier failure's retry is not put off by this one
                 bound_s, least_s = min(bound_s, before_s), min(least_s, before_s)
             assert row.next_try_s is not None, "it is not tried again"
             assert least_s - SLACK_S <= row.next_try_s <= bound_s + SLACK_S, "a wait that no rule gives"
@@ -248,6 +251,8 @@ class DeliveryMachine(RuleBasedStateMachine):
         bearer = data.draw(st.sampled_from(self.bearers))
         before = self.core.snapshot(self.now)
         self.core.reachable(bearer, self.now)
+        for queued in self.queue.values():
+            queued.failed_s.pop(bearer, None)
         self._write_off(bearer, set(Channel))
         for old, new in zip(before, self.core.snapshot(self.now), strict=True):
             retrying = self.queue[old.record.digest].retrying and not self._rests(old.record)
@@ -288,9 +293,13 @@ class DeliveryMachine(RuleBasedStateMachine):
         rows = self.core.snapshot(self.now)
         due = [self.queue[row.record.digest] for row in rows if row.next_try_s == 0]
         for flight in [flight for flight in self.flights.values() if self.now >= flight.hung_s]:
-            if flight.order.number not in self.written_off and not flight.of.retrying and flight.of in due:
+            counts = flight.order.number not in self.written_off
+            if counts and not flight.of.retrying and flight.of in due:
                 due.remove(flight.of)  # it was to start beside this flight; now it waits as after any failure
             self._land(flight)
+            waits = counts and flight.of not in due and not self._rests(flight.of.record)
+            if waits and self._has_fresh_way(flight.of):
+                due.append(flight.of)
         orders = self.core.poll(self.now)
         for order in orders:
             self._check_start(order, due)
@@ -350,6 +359,11 @@ class DeliveryMachine(RuleBasedStateMachine):
                 else self._flying(bearer, channel) + self._resting(bearer, channel) < PLACES[channel]
             )
         ]
+
+    def _has_fresh_way(self, queued: Queued) -> bool:
+        """Whether a bearer has a place for it that has not failed it yet; what was landed last is known by then."""
+        waits = self.queue.get(queued.record.digest) is queued and not queued.parked
+        return waits and any(way not in queued.failed_s for way in self._ways(queued))
 
     def _flying(self, bearer: str, channel: Channel) -> int:
         return sum(

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.places import CAPACITY, Channel, Places
 from bondmate.core.queued import Transmit
+from bondmate.core.routes import Route
 from bondmate.records import DeviceId, Kind, Moment, RecordId, SessionId, SignedRecord, Stream
 from tests.faults import report
 
@@ -93,7 +94,7 @@ class World:
         self._rng = random.Random(seed)
         self._weather = weather
         self._bearers = {"ip": weather.loss} | ({} if weather.second is None else {"lte": weather.second})
-        self.core = core(POLICY, tuple(self._bearers), random.Random(seed + 1))
+        self.core = core(POLICY, [Route(bearer) for bearer in self._bearers], random.Random(seed + 1))
         self._ties = count()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._wake_s = math.inf
