@@ -93,12 +93,20 @@ class Outbox(Protocol):
         """
 
 
+NOTHING_SENT = "nothing sent yet"
+"""Why a bearer that was not used yet is not known to work."""
+
+
 class Bearer(Protocol):
     """Moves submissions to the gateway."""
 
     @property
     def name(self) -> str:
         """The bearer's name: ip, lte or sms."""
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether octets are scarce on it: submissions go in the compact form."""
 
     @property
     def session(self) -> SessionId:
@@ -112,8 +120,10 @@ class Bearer(Protocol):
     def last_success_s(self) -> float | None:
         """Monotonic time of the last authenticated answer."""
 
-    async def send(self, submission: bytes) -> bytes:
+    async def send(self, submission: bytes) -> bytes | None:
         """Send one submission and return the authenticated response's payload. Raises LinkError.
+
+        None: the network took it, which proves nothing; a receipt may come later, by itself.
 
         Several may be under way at once; none holds another up. The caller sets the deadline.
         """
@@ -225,7 +235,7 @@ class CellularModem(Protocol):
     async def open_udp(self, host: str, port: int, received: Callable[[bytes], None]) -> DatagramSocket:
         """Open a socket to a peer; `received` is called with each datagram, in the event loop.
 
-        Raises LinkError. At most two are open at a time. The caller sets the deadline.
+        Raises LinkError. At most ten are open at a time. The caller sets the deadline.
         """
 
     async def send_sms(self, number: str, octets: bytes) -> None:
@@ -233,6 +243,9 @@ class CellularModem(Protocol):
 
         One is sent at a time, in the order of the calls.
         """
+
+    def on_ready(self, call: Callable[[], None]) -> None:
+        """Call that, in the event loop, each time that something can be sent and could not before."""
 
     def on_sms(self, take: Callable[[Sms], None]) -> None:
         """Hand each message that comes to `take`, in the event loop; perhaps more than once."""

@@ -232,6 +232,9 @@ class Digester:
         elif line == answer.command.text:
             pass  # echo
         elif (response := answer.ended(line)) is not None:
+            if response.ok and answer.prompts:
+                answer.lines.clear()  # late, of the command before: without its data this one cannot succeed
+                return
             self._answer = None
             said.append(response)
         elif answer.takes(line):

@@ -65,6 +65,9 @@ class Modem:
         """Why the modem has to be set up again."""
         self._problem: str | None = None
         """Why it is not set up, as of the last attempt."""
+        self._ready: Callable[[], None] = lambda: None
+        self._was_usable = False
+        """Whether something could be sent when that was looked at last."""
 
     async def run(self) -> None:
         """Serve the modem until cancelled."""
@@ -96,6 +99,10 @@ class Modem:
     def on_sms(self, take: Callable[[Sms], None]) -> None:
         """See ports.CellularModem."""
         self._messages.take = take
+
+    def on_ready(self, call: Callable[[], None]) -> None:
+        """See ports.CellularModem."""
+        self._ready = call
 
     def state(self) -> ModemState:
         """See ports.CellularModem."""
@@ -188,6 +195,7 @@ class Modem:
                 await self._boot.look_at_network()
                 if self._known.registration is Registration.ROAMING and (why := self._network_fault()) is not None:
                     self._sockets.end(why, "roaming")
+                self._tell_whether_ready()
                 await self._messages.sweep()
                 self._sockets.look()
             if self._clean:
@@ -204,6 +212,12 @@ class Modem:
                 self._stirred.clear()
                 self._check()
 
+    def _tell_whether_ready(self) -> None:
+        usable, was_usable = self._why_not() is None, self._was_usable
+        self._was_usable = usable
+        if usable and not was_usable:
+            self._ready()
+
     def _check(self) -> None:
         if self._again is not None:
             raise ModemGoneError(self._again)
@@ -218,6 +232,7 @@ class Modem:
         self._forget(why)
 
     def _forget(self, why: str) -> None:
+        self._was_usable = False
         self._known.forget()
         self._sockets.end(why, "modem gone")
 

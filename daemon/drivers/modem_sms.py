@@ -8,8 +8,8 @@ from collections.abc import Callable
 from bondmate.core.at import MAX_LINES, Command, Urc
 from bondmate.core.pdu import Other, PduError, Sms, decode, encode_submit
 from bondmate.drivers.modem_boot import Known
-from bondmate.drivers.modem_line import END_OF_MESSAGE, ModemLine, ModemTimes
-from bondmate.errors import LinkError
+from bondmate.drivers.modem_line import END_OF_MESSAGE, ModemLine, ModemSilentError, ModemTimes
+from bondmate.errors import LinkError, UnsureError
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,10 @@ class Messages:
             command = Command(f"AT+CMGS={length}", r"\+CMGS: .*", prompts=True)
             try:
                 response = await self._line.ask(command, self._times.sms_s, text.encode("ascii") + END_OF_MESSAGE)
-            except LinkError:
+            except LinkError as problem:
                 self._known.troubles["SMS not sent"] += 1
+                if isinstance(problem, ModemSilentError) and problem.has_data:
+                    raise UnsureError(str(problem)) from problem
                 raise
         if not response.ok:
             self._known.troubles["SMS not sent"] += 1
@@ -58,7 +60,7 @@ class Messages:
         if not response.lines:
             # its reference was lost on the line, or this is the answer to something else
             self._known.troubles["SMS not sent"] += 1
-            raise LinkError("the modem does not say that the SMS was taken")
+            raise UnsureError("the modem does not say that the SMS was taken")
 
     def hear(self, urc: Urc) -> bool:
         """Take what came unasked; whether it was about messages."""
@@ -99,7 +101,7 @@ class Messages:
                 self._told.pop(place, None)
                 if not (await self._line.ask(Command(f"AT+CMGD={place}"))).ok:
                     return
-            if len(response.lines) < MAX_LINES:
+            if len(response.lines) < MAX_LINES or not places:
                 return
 
     def _hand_on(self, pdu: str) -> None:

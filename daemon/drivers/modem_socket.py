@@ -13,7 +13,8 @@ from bondmate.errors import LinkError
 
 log = logging.getLogger(__name__)
 
-MAX_SOCKETS = 2
+MAX_SOCKETS = 10
+"""SIM7600 has ten, Quectel's have twelve."""
 MAX_READS = 8
 """In a row, before what waits to be sent has its turn."""
 FIRST_PORT = 49152

@@ -215,3 +215,14 @@ def test_nothing_that_may_be_secret_is_in_a_representation() -> None:
     assert "1234" not in repr(command)
     assert command.name == "AT+CPIN"
     assert "4915" not in repr(Urc("+CMT: +4915", "0791")) + repr(Response(True, "OK", lines=("4915",)))
+
+
+def test_a_success_before_the_prompt_is_of_the_command_before() -> None:
+    """Without its data a command that prompts cannot succeed; it can fail."""
+    command = Command("AT+CMGS=14", r"\+CMGS: .*", prompts=True)
+    digester = Digester()
+    digester.begin(command)
+    assert digester.feed(b"\r\n+CMGS: 6\r\n\r\nOK\r\n\r\n> ") == [Prompt()]
+    assert digester.feed(b"\r\n+CMGS: 7\r\n\r\nOK\r\n") == [Response(True, "OK", lines=("+CMGS: 7",))]
+    digester.begin(command)
+    assert digester.feed(b"\r\nOK\r\n\r\n+CMS ERROR: 38\r\n") == [Response(False, "network out of order", "CMS", 38)]

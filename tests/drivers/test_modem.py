@@ -215,6 +215,27 @@ def test_an_older_network_is_one_too(tmp_path: Path) -> None:
 # --- it does not answer, or is not there ------------------------------------------------------------------------------
 
 
+def test_each_time_that_it_can_send_again_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bondmate.drivers.serial_link.BACKOFF_S", 0.02)
+    monkeypatch.setattr("bondmate.drivers.serial_link.ABSENT_S", 0.02)
+
+    async def main() -> None:
+        told: list[str | None] = []
+        modem = Modem(settings(tmp_path / "modem"), times=QUICK)
+        modem.on_ready(lambda: told.append(modem.state().why_not))
+        async with running(modem.run()):
+            for count in (1, 2):
+                with SerialEnd(tmp_path / "modem") as end:
+                    async with Peer(end):
+                        await eventually(lambda count=count: len(told) == count, "it to be ready", 20.0)  # type: ignore[misc]
+                        await eventually(lambda: modem.state().rsrp_dbm, "the end of its first look")
+                        assert len(told) == count, "once"
+                await eventually(lambda: codes(modem) == ["modem-gone"], "the loss")
+        assert told == [None, None]
+
+    asyncio.run(main())
+
+
 def test_a_modem_is_unplugged_and_plugged_in_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bondmate.drivers.serial_link.BACKOFF_S", 0.02)
 

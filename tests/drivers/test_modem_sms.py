@@ -8,7 +8,7 @@ import pytest
 
 from bondmate.core.pdu import Sms
 from bondmate.drivers.modem import Modem
-from bondmate.errors import LinkError
+from bondmate.errors import LinkError, UnsureError
 from bondmate_sim.serial_end import SerialEnd
 from tests.drivers.at_peer import QUECTEL, SIMCOM, Peer, Quality, Reply, byte_by_byte, clean, slow
 from tests.drivers.modem_desk import HASTY, QUICK, plugged, settings
@@ -54,6 +54,47 @@ def test_one_waits_for_the_one_before(tmp_path: Path) -> None:
             await first
             await second
             assert [pdu[-2:] for pdu in peer.messages] == ["31", "32"]
+
+    asyncio.run(main())
+
+
+def test_a_late_answer_to_the_one_before_does_not_make_the_next_one_sent(tmp_path: Path) -> None:
+    """It comes in front of the prompt; what counts as sent was written, and answered behind it."""
+
+    async def main() -> None:
+        async with plugged(tmp_path, times=HASTY) as (modem, peer):
+            peer.sms_result = None
+            with pytest.raises(UnsureError, match="no answer"):
+                await modem.send_sms(NUMBER, b"1")
+            peer.sms_result = "\r\n+CMGS: 7\r\n\r\nOK\r\n"
+            peer.before_prompt = "\r\n+CMGS: 6\r\n\r\nOK\r\n"
+            await modem.send_sms(NUMBER, b"2")
+            peer.before_prompt = ""
+            await modem.send_sms(NUMBER, b"3")
+            assert [pdu[-2:] for pdu in peer.messages] == ["31", "32", "33"]
+
+    asyncio.run(main())
+
+
+def test_one_that_is_given_up_before_its_turn_is_never_sent(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with plugged(tmp_path) as (modem, peer):
+            peer.sms_result = None
+            first = asyncio.ensure_future(modem.send_sms(NUMBER, b"1"))
+            await eventually(lambda: len(peer.messages) == 1, "the first")
+            opening = asyncio.ensure_future(modem.open_udp("192.0.2.7", 5683, lambda _: None))
+            second = asyncio.ensure_future(modem.send_sms(NUMBER, b"2"))
+            for _ in range(5):
+                await asyncio.sleep(0)
+            second.cancel()
+            opening.cancel()
+            await asyncio.wait({second, opening})
+            peer.sms_result = "\r\n+CMGS: 2\r\n\r\nOK\r\n"
+            peer.say("\r\n+CMGS: 1\r\n\r\nOK\r\n")
+            await first
+            await modem.send_sms(NUMBER, b"3")
+            assert [pdu[-2:] for pdu in peer.messages] == ["31", "33"]
+            assert not [text for text in peer.heard if text.startswith("AT+QIOPEN")]
 
     asyncio.run(main())
 
@@ -115,6 +156,8 @@ def test_a_prompt_that_comes_too_late_is_escaped_from(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with plugged(tmp_path, times=HASTY) as (modem, peer):
+            await eventually(lambda: "AT+CMGL=4" in peer.heard, "the first look")
+            await modem.send_sms(NUMBER, b"w")  # behind all of that look
             say = peer.say
             late: list[str | bytes] = []
             peer.say = late.append  # type: ignore[method-assign, assignment]
@@ -125,7 +168,7 @@ def test_a_prompt_that_comes_too_late_is_escaped_from(tmp_path: Path) -> None:
             for text in late:
                 peer.say(text)
             await modem.send_sms(NUMBER, b"y")
-            assert [pdu[-2:] for pdu in peer.messages] == ["79"]
+            assert [pdu[-2:] for pdu in peer.messages] == ["77", "79"]
 
     asyncio.run(main())
 

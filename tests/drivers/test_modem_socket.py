@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bondmate.core.dialects import MAX_DATAGRAM
+from bondmate.drivers import modem_socket
 from bondmate.drivers.modem import Modem
 from bondmate.drivers.modem_datagrams import MAX_WAITING
 from bondmate.errors import LinkError
@@ -76,7 +77,9 @@ def test_results_before_the_prompt_and_data_that_look_like_results_confuse_nothi
     asyncio.run(main())
 
 
-def test_two_sockets_are_two_and_a_third_is_refused(tmp_path: Path) -> None:
+def test_two_sockets_are_two_and_what_is_too_many_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modem_socket, "MAX_SOCKETS", 2)
+
     async def main() -> None:
         async with plugged(tmp_path) as (modem, peer):
             first: list[bytes] = []

@@ -521,8 +521,8 @@ def test_the_end_of_each_line_is_told_also_when_nobody_wants_it_any_longer(
             str(tmp_path / "line"),
             SPEED_BAUD,
             bytearray().extend,
-            lambda: told.append("opened"),
-            lambda: told.append(link.fault),
+            opened=lambda: told.append("opened"),
+            lost=lambda: told.append(link.fault),
         )
         async with running(link.run()):
             with SerialEnd(tmp_path / "line"):
