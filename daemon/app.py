@@ -37,7 +37,7 @@ from bondmate.recorder import Recorder
 from bondmate.records import History, SessionId
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.supervision import supervise
-from bondmate.transport.coap import CoapBearer
+from bondmate.ways import ways_to_gateway
 
 log = logging.getLogger(__name__)
 
@@ -222,18 +222,19 @@ class _Run:
             return ahead
 
         receiver = GnssReceiver(_gnss_settings(configuration.gnss))
-        bearer = CoapBearer(known.bearers["ip"], current, known.addresses, renew)
-        stack.push_async_callback(bearer.close)
+        ways = ways_to_gateway(configuration, known, current, renew, factory)
+        stack.push_async_callback(ways.close)
         device = Device(
             Parts(
                 recorder=Recorder(known.device, current, known.signer, history, loop.time()),
                 outbox=outbox,
-                bearers=(bearer,),
+                bearers=ways.bearers,
                 locator=receiver,
+                modem=ways.modem,
                 indicator=indicator,
                 delivery=Delivery(
                     DeliveryPolicy(race_after_s=configuration.delivery.race_after_s),
-                    (bearer.name,),
+                    ways.routes,
                     random.Random(),  # noqa: S311 - jitter, no secret
                 ),
                 gateway_keys=known.gateway_keys,
@@ -250,7 +251,7 @@ class _Run:
                 faults=faults,
             )
         )
-        bearer.listen(device.take_receipt)
+        ways.listen(device.take_receipt, device.wake_up, device.reachable)
 
         async def serve_api() -> None:
             # imported here and in a thread: aiohttp takes longer to import than all that a press needs
@@ -270,6 +271,8 @@ class _Run:
 
             group.create_task(device.run(armed))
             group.create_task(supervise("gnss-driver", lambda: receiver.run(device.on_fix), faults))
+            if ways.modem is not None:
+                group.create_task(supervise("modem-driver", ways.modem.run, faults))
             group.create_task(supervise("api", serve_api, faults))
 
     def _claim(self, state_dir: Path, stack: contextlib.AsyncExitStack) -> None:

@@ -102,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     decode_.add_argument("file", type=Path, metavar="FILE", help="- for standard input")
     decode_.set_defaults(run=_decode)
 
+    bearers = commands.add_parser(
+        "bearers", parents=[common], help="the ways to the gateway: which works, and why not; the modem and its signal"
+    )
+    bearers.set_defaults(request=lambda _: ("GET", "/bearers"), show=_bearers_text)
+
     privacy = commands.add_parser(
         "privacy", parents=[common], help="what is being collected right now, why, how precisely, and until when"
     )
@@ -147,12 +152,7 @@ def _status_text(status: dict[str, Any]) -> str:
     lines.append(f"  fix      {_fix_text(status)}")
     waiting = ", ".join(f"{count} {stream}" for stream, count in status["queue"].items() if count)
     lines.append(f"  queue    {waiting or 'empty: everything is delivered'}")
-    for bearer in status["bearers"]:
-        if bearer["up"]:
-            state = f"up, last answer {_or_unknown(bearer['last_success_s'], ' s ago')}"
-        else:
-            state = f"down: {bearer['why_not']}"
-        lines.append(f"  {bearer['name']:<8} {state}")
+    lines += [_bearer_text(bearer) for bearer in status["bearers"]]
     clock = status["clock"]
     known = clock["source"] and f"UTC from {clock['source']}, uncertainty {_or_unknown(clock['uncertainty_ms'], ' ms')}"
     lines.append(f"  clock    {known or 'UTC is not known yet'}")
@@ -160,6 +160,35 @@ def _status_text(status: dict[str, Any]) -> str:
     if status["alert"] is not None:
         lines.append(_alert_text(status["alert"]))
     lines += [f"  {_paint(_RED, fault['code'])}: {fault['text']}; {fault['next']}" for fault in status["faults"]]
+    return "\n".join(lines)
+
+
+def _bearer_text(bearer: dict[str, Any]) -> str:
+    last = "not used yet" if bearer["last_success_s"] is None else f"last answer {bearer['last_success_s']:g} s ago"
+    state = f"up, {last}" if bearer["up"] else f"down: {bearer['why_not']}"
+    return f"  {bearer['name']:<8} {state}"
+
+
+def _bearers_text(answer: dict[str, Any]) -> str:
+    lines = [_bearer_text(bearer).strip() for bearer in answer["bearers"]]
+    modem = answer["modem"]
+    if modem is None:
+        return "\n".join([*lines, "modem    none is configured"])
+    lines.append(f"modem    {modem['port']}: {modem['model'] or 'its model is not known yet'}")
+    if modem["present"]:
+        home = "roaming" if modem["roaming"] else "at home"
+        network = f"{modem['operator'] or 'operator unknown'}, {modem['rat'] or 'network unknown'}, {home}"
+        lines.append(f"network  {modem['registration'] or 'registration unknown'}: {network}")
+        levels = (("RSRP", "rsrp_dbm", "dBm"), ("RSRQ", "rsrq_db", "dB"), ("SINR", "sinr_db", "dB"))
+        signal = ", ".join(f"{name} {_or_unknown(modem[key], f' {unit}')}" for name, key, unit in levels)
+        lines.append(f"signal   {signal}")
+        lines.append(f"SIM      {modem['sim'] or 'unknown'}")
+    if modem["why_not"]:
+        lines.append(f"why not  {modem['why_not']}")
+    if modem["recovery"]:
+        lines.append(f"recovery {modem['recovery']}")
+    if modem["troubles"]:
+        lines.append(f"troubles {', '.join(f'{count} {what}' for what, count in sorted(modem['troubles'].items()))}")
     return "\n".join(lines)
 
 

@@ -6,168 +6,130 @@ A bad file gives every fault at once. Nothing here starts or opens anything.
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bondmate.core.receivers import CONSTELLATIONS, RECEIVERS
+from bondmate import rules
+from bondmate.core.receivers import RECEIVERS
 from bondmate.errors import ConfigurationError
 
 _MAX_OCTETS = 64 * 1024
 _MAX_SHOWN = 80
 """Characters of what was refused in its message."""
-_METADATA = "rule"
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """What a key allows: a check, and the same in words."""
-
-    allowed: str
-    check: Callable[[Any], bool]
-    convert: Callable[[Any], Any] = lambda value: value
-
-
-def _key(rule: _Rule, default: Any = MISSING) -> Any:
-    if default is MISSING:
-        return field(metadata={_METADATA: rule})
-    return field(default=default, metadata={_METADATA: rule})
-
-
-def _number(low: float, high: float) -> _Rule:
-    return _Rule(
-        f"a number from {low:g} to {high:g}",
-        lambda value: isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high,
-        float,
-    )
-
-
-def _integer(low: int, high: int) -> _Rule:
-    return _Rule(
-        f"a whole number from {low} to {high}",
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high,
-    )
-
-
-def _one_of(*words: str) -> _Rule:
-    return _Rule(" or ".join(f'"{word}"' for word in words), lambda value: value in words)
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("/") and value.isprintable()
-
-
-_DIRECTORY = _Rule("an absolute path", _is_path, Path)
-_PORT = _Rule("an absolute path of a serial port", _is_path)
-_NAME = _Rule("the name of a gpiozero pin factory", lambda value: isinstance(value, str) and value != "")
-_SPEED = _Rule(
-    'a whole number from 300 to 921600, or "auto"',
-    lambda value: value == "auto" or _integer(300, 921600).check(value),
-    lambda value: None if value == "auto" else value,
-)
-_DATE = _Rule(
-    'a date such as 2026-01-01, or "none"',
-    lambda value: value == "none" or (isinstance(value, dt.date) and not isinstance(value, dt.datetime)),
-    lambda value: None if value == "none" else value,
-)
-_CONSTELLATIONS = _Rule(
-    f"a list of {', '.join(CONSTELLATIONS)}",
-    lambda value: isinstance(value, list) and all(each in CONSTELLATIONS for each in value),
-    tuple,
-)
-_SWITCH = _Rule("true or false", lambda value: isinstance(value, bool))
-_PIN = _integer(0, 63)
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSection:
     """Where the device keeps and finds things."""
 
-    credentials_dir: Path = _key(_DIRECTORY, Path("/etc/bondmate/credentials"))
-    state_dir: Path = _key(_DIRECTORY, Path("/var/lib/bondmate"))
-    runtime_dir: Path = _key(_DIRECTORY, Path("/run/bondmate"))
+    credentials_dir: Path = rules.key(rules.DIRECTORY, Path("/etc/bondmate/credentials"))
+    state_dir: Path = rules.key(rules.DIRECTORY, Path("/var/lib/bondmate"))
+    runtime_dir: Path = rules.key(rules.DIRECTORY, Path("/run/bondmate"))
 
 
 @dataclass(frozen=True, slots=True)
 class GpioSection:
     """The pins, by the pin factory's own numbers."""
 
-    factory: str = _key(_NAME)
-    button_pin: int = _key(_PIN)
-    vibration_pin: int = _key(_PIN)
-    led_pin: int = _key(_PIN)
+    factory: str = rules.key(rules.NAME)
+    button_pin: int = rules.key(rules.PIN)
+    vibration_pin: int = rules.key(rules.PIN)
+    led_pin: int = rules.key(rules.PIN)
 
 
 @dataclass(frozen=True, slots=True)
 class PanicSection:
     """The gesture that raises an alert."""
 
-    hold_s: float = _key(_number(0.05, 10), 1.0)
+    hold_s: float = rules.key(rules.number(0.05, 10), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class GnssSection:
     """The receiver: its serial line, and how it is set."""
 
-    port: str = _key(_PORT)
-    speed_baud: int | None = _key(_SPEED, None)
-    receiver: str = _key(_one_of("nmea", *RECEIVERS), "nmea")
-    rate_hz: float = _key(_number(1, 10), 1.0)
-    constellations: tuple[str, ...] = _key(_CONSTELLATIONS, ())
-    not_before: dt.date | None = _key(_DATE, None)
+    port: str = rules.key(rules.PORT)
+    speed_baud: int | None = rules.key(rules.SPEED, None)
+    receiver: str = rules.key(rules.one_of("nmea", *RECEIVERS), "nmea")
+    rate_hz: float = rules.key(rules.number(1, 10), 1.0)
+    constellations: tuple[str, ...] = rules.key(rules.CONSTELLATIONS, ())
+    not_before: dt.date | None = rules.key(rules.DATE, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ModemSection:
+    """The modem for LTE and SMS, if there is one."""
+
+    port: str | None = rules.key(rules.PORT_OR_NONE, None)
+    speed_baud: int = rules.key(rules.integer(9600, 921600), 115200)
+    apn: str = rules.key(rules.APN, "")
+    roaming: bool = rules.key(rules.SWITCH, False)
+    pin_file: Path | None = rules.key(rules.FILE_OR_NONE, None)
+    power_key_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
+    power_rail_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SmsSection:
+    """Alerts by SMS, when nothing else brings them out."""
+
+    gateway_number: str | None = rules.key(rules.NUMBER_OR_NONE, None)
+    allowed_numbers: tuple[str, ...] = rules.key(rules.NUMBERS, ())
 
 
 @dataclass(frozen=True, slots=True)
 class DutySection:
     """Shifts."""
 
-    max_h: float = _key(_number(0.5, 24), 14.0)
+    max_h: float = rules.key(rules.number(0.5, 24), 14.0)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingSection:
     """What is recorded of where the device is."""
 
-    presence_interval_s: float = _key(_number(30, 3600), 300.0)
-    presence_bits: int = _key(_integer(13, 20), 16)
-    alert_interval_s: float = _key(_number(1, 60), 5.0)
+    presence_interval_s: float = rules.key(rules.number(30, 3600), 300.0)
+    presence_bits: int = rules.key(rules.integer(13, 20), 16)
+    alert_interval_s: float = rules.key(rules.number(1, 60), 5.0)
 
 
 @dataclass(frozen=True, slots=True)
 class ClockSection:
     """Where UTC in records comes from."""
 
-    source: str = _key(_one_of("gnss", "system"), "gnss")
+    source: str = rules.key(rules.one_of("gnss", "system"), "gnss")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSection:
     """The outbox."""
 
-    deadline_s: float = _key(_number(0.05, 10), 0.5)
-    keep_delivered_h: float = _key(_number(0, 8760), 72.0)
+    deadline_s: float = rules.key(rules.number(0.05, 10), 0.5)
+    keep_delivered_h: float = rules.key(rules.number(0, 8760), 72.0)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySection:
     """How records get to the gateway."""
 
-    race_after_s: float = _key(_number(0.5, 60), 4.0)
+    race_after_s: float = rules.key(rules.number(0.5, 60), 4.0)
+    sms_after_s: float = rules.key(rules.number(0, 600), 15.0)
 
 
 @dataclass(frozen=True, slots=True)
 class IndicatorSection:
     """What the device shows."""
 
-    covert: bool = _key(_SWITCH, True)
+    covert: bool = rules.key(rules.SWITCH, True)
 
 
 @dataclass(frozen=True, slots=True)
 class LogSection:
     """What goes to the journal."""
 
-    level: str = _key(_one_of("debug", "info", "warning"), "info")
+    level: str = rules.key(rules.one_of("debug", "info", "warning"), "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +140,8 @@ class Configuration:
     gpio: GpioSection
     panic: PanicSection
     gnss: GnssSection
+    modem: ModemSection
+    sms: SmsSection
     duty: DutySection
     tracking: TrackingSection
     clock: ClockSection
@@ -208,9 +172,13 @@ def parse(text: str, name: str) -> Configuration:
             problems.append(
                 f"{_place(text, name, section, None)}: found {_shown(values)}, allowed is a section [{section}]"
             )
-    pins = _pins(sections.get("gpio"))
+    pins = [*_pins(sections.get("gpio")), *_power_pins(sections.get("modem"))]
     if len(set(pins)) < len(pins):
-        problems.append(f"{_place(text, name, 'gpio', None)}: button_pin, vibration_pin and led_pin must differ")
+        problems.append(
+            f"{_place(text, name, 'gpio', None)}: button_pin, vibration_pin, led_pin and the modem's pins must differ"
+        )
+    if _is_alone(sections.get("sms"), sections.get("modem")):
+        problems.append(f"{_place(text, name, 'sms', 'gateway_number')}: SMS needs a modem: set modem.port")
     if problems:
         raise ConfigurationError(sorted(problems, key=_line_number))
     return Configuration(**sections)
@@ -247,13 +215,15 @@ def _start_of(path: Path) -> bytes:
 
 
 def _section(kind: Any, section: str, values: Mapping[str, Any], text: str, name: str, problems: list[str]) -> Any:
-    rules: dict[str, tuple[_Rule, Any]] = {key.name: (key.metadata[_METADATA], key.default) for key in fields(kind)}
+    known: dict[str, tuple[rules.Rule, Any]] = {
+        key.name: (key.metadata[rules.METADATA], key.default) for key in fields(kind)
+    }
     problems += [
-        f"{_place(text, name, section, unknown)}: unknown key; there are {_list(rules)}"
-        for unknown in values.keys() - rules.keys()
+        f"{_place(text, name, section, unknown)}: unknown key; there are {_list(known)}"
+        for unknown in values.keys() - known.keys()
     ]
     accepted: dict[str, Any] = {}
-    for key, (rule, default) in rules.items():
+    for key, (rule, default) in known.items():
         if key not in values:
             if default is MISSING:
                 problems.append(f"{_place(text, name, section, key)}: missing, allowed is {rule.allowed}")
@@ -263,12 +233,21 @@ def _section(kind: Any, section: str, values: Mapping[str, Any], text: str, name
             problems.append(
                 f"{_place(text, name, section, key)}: found {_shown(values[key])}, allowed is {rule.allowed}"
             )
-    missing = [key for key, (_, default) in rules.items() if default is MISSING and key not in accepted]
+    missing = [key for key, (_, default) in known.items() if default is MISSING and key not in accepted]
     return None if missing else kind(**accepted)
 
 
 def _pins(gpio: GpioSection | None) -> list[int]:
     return [] if gpio is None else [gpio.button_pin, gpio.vibration_pin, gpio.led_pin]
+
+
+def _power_pins(modem: ModemSection | None) -> list[int]:
+    both = () if modem is None else (modem.power_key_pin, modem.power_rail_pin)
+    return [pin for pin in both if pin is not None]
+
+
+def _is_alone(sms: SmsSection | None, modem: ModemSection | None) -> bool:
+    return sms is not None and sms.gateway_number is not None and modem is not None and modem.port is None
 
 
 def _shown(value: Any) -> str:

@@ -27,7 +27,7 @@ from bondmate.errors import LocalError
 from bondmate.faults import Faults
 from bondmate.keeping import Keeper, Listener
 from bondmate.observer import Observer
-from bondmate.ports import Bearer, Indicator, Locator, Outbox
+from bondmate.ports import Bearer, CellularModem, Indicator, Locator, Outbox
 from bondmate.recorder import Recorder
 from bondmate.records import (
     ALERT_KINDS,
@@ -68,6 +68,8 @@ class Parts:
     duty_max_s: float
     store_deadline_s: float
     keep_delivered_s: float
+    modem: CellularModem | None = None
+    """What carries the bearers lte and sms, where there is one."""
     system_utc_ms: Callable[[], int] | None
     """Reads the system's clock, where that is the source of UTC; None: the GNSS clock is."""
     faults: Faults = field(default_factory=Faults)
@@ -97,7 +99,12 @@ class Device:
         )
         self._tracker = Tracker(Tracking(parts.tracking), parts.locator, parts.indicator, self._record)
         self._observer = Observer(
-            parts.locator, parts.bearers, parts.faults, parts.delivery.has_work, self.utc, self._record
+            (parts.locator,) if parts.modem is None else (parts.locator, parts.modem),
+            parts.bearers,
+            parts.faults,
+            parts.delivery.has_work,
+            self.utc,
+            self._record,
         )
         self._wake = {core: asyncio.Event() for core in ("gesture", "feedback", "delivery", "duty", "lamp")}
         self._sender = Sender(parts.bearers, parts.delivery, self.take_receipt, self._wake["delivery"].set)
@@ -274,6 +281,17 @@ class Device:
                 text = f"{record.id} is held by the gateway, which could not read it"
                 self._report("unreadable", text, "the control room was paged; report the device's version to them")
             self._group.create_task(self._delivered(record, self._keeper.delivered(record, receipt.message)))
+
+    def wake_up(self) -> None:
+        """The gateway wishes to be asked: what waits is tried now, over whatever works."""
+        log.info("woken by the gateway")
+        self.reachable(*(bearer.name for bearer in self._parts.bearers))
+
+    def reachable(self, *bearers: str) -> None:
+        """These may work again: what waits is tried now."""
+        for bearer in bearers:
+            self._parts.delivery.reachable(bearer, self._now())
+        self._wake["delivery"].set()
 
     # --- what became of a record -------------------------------------------------------------------
 

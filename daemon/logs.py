@@ -17,6 +17,8 @@ def start(level: str) -> None:
     # aiocoap tells each datagram at info, and repeats what we say ourselves at warning
     logging.getLogger("coap").setLevel(logging.ERROR)
     logging.getLogger("coap-server").setLevel(logging.ERROR)
+    # what it tells there at debug are keys
+    logging.getLogger("aiocoap").setLevel(logging.ERROR)
 
 
 def _handler() -> logging.Handler:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from bondmate.core.health import HealthWatch
 from bondmate.faults import Faults
-from bondmate.ports import Bearer, Locator
+from bondmate.ports import NOTHING_SENT, Bearer, CellularModem, Locator, PartFault
 from bondmate.records import Kind, UtcTime, unix_ms
 from bondmate.tracker import Recording
 
@@ -18,7 +18,7 @@ class Observer:
 
     def __init__(
         self,
-        locator: Locator,
+        parts: Sequence[Locator | CellularModem],
         bearers: Sequence[Bearer],
         faults: Faults,
         is_needed: Callable[[], bool],
@@ -26,7 +26,7 @@ class Observer:
         record: Recording,
     ) -> None:
         """`is_needed` tells whether anything is to be sent: a bearer that nobody needs is no fault."""
-        self._locator = locator
+        self._parts = parts
         self._bearers = bearers
         self._faults = faults
         self._is_needed = is_needed
@@ -34,31 +34,34 @@ class Observer:
         self._record = record
         self._now = asyncio.get_running_loop().time
         self._health = HealthWatch()
-        self._of_receiver: set[str] = set()
-        """The codes that the receiver had when it was looked at last."""
+        self._of_parts: set[str] = set()
+        """The codes that the parts had when they were looked at last."""
 
     async def run(self) -> None:
         """Look, until cancelled."""
         while True:
-            self._look_at_receiver()
+            self._look_at_parts()
             self._look_at_bearers()
             if (lasting := self._health.step(self._faults.codes(), self._now())) is not None:
                 self._record(Kind.HEALTH, body=list(lasting))
             await asyncio.sleep(OBSERVE_S)
 
-    def _look_at_receiver(self) -> None:
-        found = {fault.code: fault for fault in self._locator.faults()}
+    def _look_at_parts(self) -> None:
+        found: dict[str, PartFault] = {fault.code: fault for part in self._parts for fault in part.faults()}
         for fault in found.values():
             self._report(fault.code, fault.text, fault.next)
-        for code in self._of_receiver - found.keys():
+        for code in self._of_parts - found.keys():
             self._report(code, None, "")
-        self._of_receiver = set(found)
+        self._of_parts = set(found)
 
     def _look_at_bearers(self) -> None:
-        needed = self._is_needed()
+        # one that works is enough; and what was not tried yet, nobody knows
+        tried = [bearer for bearer in self._bearers if bearer.why_not != NOTHING_SENT]
+        needed = self._is_needed() and all(bearer.why_not is not None for bearer in tried)
         for bearer in self._bearers:
-            why = f"nothing can be delivered over {bearer.name}: {bearer.why_not}" if bearer.why_not else None
-            self._report(f"bearer-{bearer.name}", why if needed else None, "it is tried again and again by itself")
+            fails = needed and bearer in tried
+            why = f"nothing can be delivered over {bearer.name}: {bearer.why_not}" if fails else None
+            self._report(f"bearer-{bearer.name}", why, "it is tried again and again by itself")
 
     def _report(self, code: str, text: str | None, next_step: str) -> None:
         self._faults.report(code, text, next_step, unix_ms(self._utc(self._now())))

@@ -14,6 +14,9 @@ from bondmate.records import EarlierAlert, Fix, Kind
 
 log = logging.getLogger(__name__)
 
+SHORT_EVERY = 8
+"""Each so many-th position has the short form, which always fits one SMS: the long one does not, from number 256 on."""
+
 
 class Recording(Protocol):
     """Makes a record of what is known now, and keeps it. `fix` is packed."""
@@ -30,6 +33,8 @@ class Tracker:
         self._indicator = indicator
         self._record = record
         self._lamp = Lamp()
+        self._positions = 0
+        """How many were recorded in this session."""
 
     @property
     def fix(self) -> Fix | None:
@@ -68,7 +73,9 @@ class Tracker:
         """A new fix of the receiver; `dated`: UTC is known."""
         match self.tracking.on_fix(fix, dated=dated):
             case Record.POSITION:
-                self._record(Kind.POSITION, wire.pack_long_fix(fix, now))
+                self._positions += 1
+                pack = wire.pack_long_fix if self._positions % SHORT_EVERY else wire.pack_fix
+                self._record(Kind.POSITION, pack(fix, now))
             case Record.PRESENCE:
                 self._record(Kind.PRESENCE, wire.pack_fix(self.tracking.coarse(fix), now, coarse=True))
             case None:

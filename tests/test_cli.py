@@ -217,7 +217,7 @@ def test_a_status_that_knows_much_says_it_on_one_screen(play: Callable[[Play], N
 def test_a_bearer_that_is_up_before_its_first_answer_is_shown_too(play: Callable[[Play], None]) -> None:
     async def at(console: Console) -> None:
         console.there.air.why_not = None
-        assert "ip       up, last answer unknown" in await console.says("status")
+        assert "ip       up, not used yet" in await console.says("status")
 
     play(at)
 

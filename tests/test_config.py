@@ -97,7 +97,10 @@ def test_a_configuration_cannot_be_changed() -> None:
         configuration.panic.hold_s = 2.0  # type: ignore[misc]
 
 
-WORDS: dict[str, object] = {'"auto"': None, '"none"': None, "[]": (), '["gps", "galileo"]': ("gps", "galileo")}
+WORDS: dict[str, object] = {
+    '"auto"': None, '"none"': None, "[]": (), '["gps", "galileo"]': ("gps", "galileo"),
+    '["+4915559999", "+1234"]': ("+4915559999", "+1234"), '"/etc/bondmate/pin"': Path("/etc/bondmate/pin"),
+}  # fmt: skip
 """What these values become; the others stay what they are."""
 
 
@@ -111,6 +114,15 @@ WORDS: dict[str, object] = {'"auto"': None, '"none"': None, "[]": (), '["gps", "
         ("gnss", "speed_baud", ["300", "921600", '"auto"'], ["299", "921601", "9600.0", "true", '"9600"', '"Auto"']),
         ("gnss", "receiver", ['"nmea"', '"ublox"', '"quectel-pmtk"', '"quectel-pqtm"'], ['"u-blox"', "1", "[]"]),
         ("gnss", "rate_hz", ["1", "10", "5"], ["0.5", "11", "true", '"1"']),
+        ("modem", "port", ['"/dev/ttyUSB2"', '"none"'], ['"ttyUSB2"', "2", '""']),
+        ("modem", "speed_baud", ["9600", "921600"], ["4800", '"auto"', "true"]),
+        ("modem", "apn", ['""', '"internet.example-1"'], ['"a b"', '"a\\"b"', "1", '"' + 101 * "a" + '"']),
+        ("modem", "roaming", ["true", "false"], ['"yes"', "1"]),
+        ("modem", "pin_file", ['"/etc/bondmate/pin"', '"none"'], ['"pin"', "1234"]),
+        ("modem", "power_key_pin", ["0", "63", '"none"'], ["64", "-1", '"17"']),
+        ("modem", "power_rail_pin", ["5", '"none"'], ["64", "true"]),
+        ("sms", "allowed_numbers", ["[]", '["+4915559999", "+1234"]'], ['["0155"]', '"+4915559999"', '["+0155"]']),
+        ("delivery", "sms_after_s", ["0", "600", "15"], ["-1", "601", "true"]),
         ("gnss", "constellations", ["[]", '["gps", "galileo"]'], ['["GPS"]', '"gps"', "[1]", '[["gps"]]', "1"]),
         ("gnss", "not_before", ["2026-01-01", '"none"'], ["2026-01-01T00:00:00Z", '"2026-01-01"', "2026", "12:00:00"]),
         ("duty", "max_h", ["0.5", "24", "14"], ["0.4", "25", "inf", "true"]),
@@ -166,7 +178,7 @@ def test_a_pin_factory_has_a_name(value: str) -> None:
 
 def test_pins_must_differ() -> None:
     [problem] = problems(NEEDED.replace("led_pin = 27", "led_pin = 17"))
-    assert problem == "device.toml:1: gpio: button_pin, vibration_pin and led_pin must differ"
+    assert problem == "device.toml:1: gpio: button_pin, vibration_pin, led_pin and the modem's pins must differ"
 
 
 # --- faults ----------------------------------------------------------------------------------------------
@@ -327,3 +339,38 @@ def test_the_state_directory_of_a_broken_file_is_found_if_it_can_be(tmp_path: Pa
     path.write_bytes(b"\xff\xfe\n" + text.encode())
     assert config.state_dir_of(path) == Path(state_dir), "also when it is not UTF-8"
     assert config.state_dir_of(tmp_path / "absent") == Path("/var/lib/bondmate")
+
+
+def with_keys(*lines: str) -> str:
+    return "\n".join((*BARE, *lines))
+
+
+BARE = (
+    "[gpio]",
+    'factory = "lgpio"',
+    "button_pin = 17",
+    "vibration_pin = 18",
+    "led_pin = 27",
+    "[gnss]",
+    'port = "/dev/g"',
+)
+
+
+def test_sms_without_a_modem_is_told() -> None:
+    [problem] = problems(with_keys("[sms]", 'gateway_number = "+4915559999"'))
+    assert problem == "device.toml:9: sms.gateway_number: SMS needs a modem: set modem.port"
+    made = config.parse(
+        with_keys("[sms]", 'gateway_number = "+4915559999"', "[modem]", 'port = "/dev/m"'), "device.toml"
+    )
+    assert (made.sms.gateway_number, made.modem.port) == ("+4915559999", "/dev/m")
+
+
+@pytest.mark.parametrize("number", ['"0155 5999"', '"+0155"', '"+12345678901234567"', "4915559999"])
+def test_a_number_that_is_none_is_told(number: str) -> None:
+    found = problems(with_keys("[modem]", 'port = "/dev/m"', "[sms]", f"gateway_number = {number}"))
+    assert any("allowed is a telephone number with + and the country's code" in problem for problem in found)
+
+
+def test_the_modem_s_pins_are_nobody_else_s() -> None:
+    [problem] = problems(with_keys("[modem]", "power_key_pin = 17"))
+    assert "must differ" in problem

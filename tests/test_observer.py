@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bondmate.core.health import LASTS_S
 from bondmate.observer import OBSERVE_S
+from bondmate.ports import NOTHING_SENT
 from bondmate.records import Kind, Stream
 from tests.desk import payload, running, silence
 from tests.virtual import run
@@ -68,7 +69,7 @@ def test_a_bearer_that_does_not_work_is_a_fault_only_while_something_waits_for_i
 def test_off_duty_a_bearer_is_no_fault_until_a_press_needs_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with running(tmp_path, on_duty=None, answer=silence) as desk:
-            desk.bearer.why_not = "nothing sent yet"
+            desk.bearer.why_not = "no answer in time"
             await asyncio.sleep(LASTS_S + 2 * OBSERVE_S)
             assert desk.device.waiting()[Stream.STATE] > 0
             assert desk.faults.codes() == []
@@ -76,5 +77,24 @@ def test_off_duty_a_bearer_is_no_fault_until_a_press_needs_it(tmp_path: Path) ->
             await desk.press()
             await asyncio.sleep(2 * OBSERVE_S)
             assert desk.faults.codes() == ["bearer-ip"]
+
+    run(story())
+
+
+def test_one_bearer_that_works_is_enough_and_one_that_was_not_tried_is_no_fault(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with running(tmp_path, answer=silence, bearers=("ip", "lte", "sms")) as desk:
+            ip, lte, sms = desk.bearers
+            for states, codes in (
+                ((NOTHING_SENT, NOTHING_SENT, NOTHING_SENT), []),
+                (("dead", None, NOTHING_SENT), []),
+                (("dead", NOTHING_SENT, NOTHING_SENT), ["bearer-ip"]),
+                (("dead", "dead", NOTHING_SENT), ["bearer-ip", "bearer-lte"]),
+                (("dead", "dead", "dead"), ["bearer-ip", "bearer-lte", "bearer-sms"]),
+                (("dead", "dead", None), []),
+            ):
+                ip.why_not, lte.why_not, sms.why_not = states
+                await asyncio.sleep(2 * OBSERVE_S)
+                assert sorted(desk.faults.codes()) == codes
 
     run(story())

@@ -19,6 +19,7 @@ from bondmate.core.lamp import DARK_S, FLASH_S
 from bondmate.core.tracking import MOVED_M, TrackingPolicy
 from bondmate.records import ClockSource, Kind, SignedRecord, Stream, Suspicion, UtcTime
 from bondmate.store.database import DATABASE_FILE
+from bondmate.tracker import SHORT_EVERY
 from tests.desk import (
     ATTENTION,
     DUTY_MAX_S,
@@ -663,5 +664,27 @@ def test_a_clock_that_was_never_set_tells_no_date(utc_ms: int, tmp_path: Path) -
             await walk(desk, 20)
             assert payload(desk.record(Kind.OPENING))[5] is None
             assert desk.records(Kind.PRESENCE) == []
+
+    run(story())
+
+
+def test_some_positions_are_short_enough_for_an_sms_however_many_there_were(tmp_path: Path) -> None:
+    """From number 256 on a long one has 141 octets with all that is around it (docs/protocol.md, section 6)."""
+
+    async def story() -> None:
+        async with running(tmp_path) as desk:
+            loop = asyncio.get_running_loop()
+            await desk.press()
+            for _ in range(300):
+                await asyncio.sleep(5)
+                desk.device.on_fix(fix_at(loop.time()))
+            await asyncio.sleep(1)
+            made = desk.records(Kind.POSITION)
+            assert len(made) >= 299
+            fits = [31 + 1 + len(wire.encode_submission(each.data, beside=None, compact=True)) <= 140 for each in made]
+            assert all(fits[:255])
+            late = fits[255:]
+            assert not all(late), "else all could be long"
+            assert all(any(late[place : place + SHORT_EVERY]) for place in range(len(late) - SHORT_EVERY))
 
     run(story())

@@ -5,6 +5,7 @@ Reads the device and asks it to act; holds no state of its own. The socket's mod
 
 import asyncio
 import socket
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bondmate import __version__, privacy
 from bondmate.core.delivery import PRIORITY, Waiting
 from bondmate.device import Device
 from bondmate.errors import LocalError
-from bondmate.ports import ReceiverState
+from bondmate.ports import NOTHING_SENT, Bearer, ModemState, ReceiverState
 from bondmate.records import ALERT_KINDS, Stream, utc_text
 
 SOCKET_FILE = "api.sock"
@@ -23,6 +24,7 @@ MAX_BODY_OCTETS = 4096
 _SOCKET_MODE = 0o660
 _SHUTDOWN_S = 1.0
 """A client that never finishes its request must not hold up the end of the daemon."""
+_OVER_MODEM = ("lte", "sms")
 _DEGRADING = ("store", "reserve", "configuration")
 """Faults that touch the way of an alert."""
 
@@ -52,6 +54,7 @@ class Api:
                 web.get("/duty", self.show_duty),
                 web.post("/duty", self.set_duty),
                 web.get("/gnss", self.gnss),
+                web.get("/bearers", self.bearers),
                 web.get("/privacy", self.privacy),
             ]
         )
@@ -78,17 +81,7 @@ class Api:
                 "alert": alert,
                 "fix": None if fix is None else fix.to_json(now),
                 "queue": queue,
-                "bearers": [
-                    {
-                        "name": bearer.name,
-                        "up": bearer.why_not is None,
-                        "last_success_s": None
-                        if bearer.last_success_s is None
-                        else round(now - bearer.last_success_s, 3),
-                        "why_not": bearer.why_not,
-                    }
-                    for bearer in parts.bearers
-                ],
+                "bearers": self._bearers(now),
                 "battery": None,
                 "session": str(parts.recorder.session),
                 "store": {"ok": "store" not in faults},
@@ -150,6 +143,12 @@ class Api:
             | {"at_s": round(now, 3), "fix": None if fix is None else fix.to_json(now)}
         )
 
+    async def bearers(self, _request: web.Request) -> web.Response:
+        """The ways to the gateway, and the modem that carries some of them."""
+        now, parts = asyncio.get_running_loop().time(), self._device.parts
+        modem = None if parts.modem is None else _modem(parts.modem.state())
+        return web.json_response({"bearers": self._bearers(now), "modem": modem})
+
     async def privacy(self, _request: web.Request) -> web.Response:
         """What is being collected right now, why, how precisely and until when."""
         device = self._device
@@ -164,6 +163,11 @@ class Api:
             waiting={stream.label: count for stream, count in device.waiting().items()},
         )
         return web.json_response(privacy.report(situation))
+
+    def _bearers(self, now: float) -> list[dict[str, Any]]:
+        parts = self._device.parts
+        modem = None if parts.modem is None else parts.modem.state()
+        return [_bearer(bearer, modem, now) for bearer in parts.bearers]
 
     def _duty_json(self) -> dict[str, Any]:
         return {
@@ -273,3 +277,21 @@ def _backlog(stream: Stream, count: int) -> dict[str, Any]:
 
 def _problem(status: int, text: str) -> web.Response:
     return web.json_response({"error": text}, status=status)
+
+
+def _bearer(bearer: Bearer, modem: ModemState | None, now: float) -> dict[str, Any]:
+    """What is over a modem works where that does, as long as nothing else is known."""
+    why_not, last_s = bearer.why_not, bearer.last_success_s
+    if modem is not None and bearer.name in _OVER_MODEM:
+        why_not = modem.why_not or (None if why_not == NOTHING_SENT else why_not)
+    return {
+        "name": bearer.name,
+        "up": why_not is None,
+        "last_success_s": None if last_s is None else round(now - last_s, 3),
+        "why_not": why_not,
+    }
+
+
+def _modem(state: ModemState) -> dict[str, Any]:
+    """What may be shown of a modem: whoever may read this may also read the labels on it."""
+    return asdict(state) | {"troubles": dict(state.troubles)}

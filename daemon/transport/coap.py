@@ -1,14 +1,15 @@
-"""The bearer `ip`: submissions to the gateway as CoAP over UDP, protected by OSCORE (docs/protocol.md, sections 5, 6).
+"""Submissions to the gateway as CoAP in datagrams, protected by OSCORE (docs/protocol.md, sections 5 and 6).
 
-It carries; it decides nothing. Deadlines, retries and order are the delivery core's.
+It carries; it decides nothing. Deadlines, retries and order are the delivery core's; what moves the datagrams is udp's
+(the bearer `ip`) or lte's.
 """
 
 import asyncio
-import itertools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
+from typing import Any, Protocol
 
 from aiocoap import (
     BAD_REQUEST,
@@ -24,11 +25,11 @@ from aiocoap.numbers.constants import Reliable
 from aiocoap.oscore import NotAProtectedMessage, ProtectionInvalid
 from aiocoap.transports.oscore import OSCOREAddress
 
-from bondmate.credentials import Address, ChannelKeys
+from bondmate.credentials import ChannelKeys
 from bondmate.errors import LinkError, RemoteError, UnauthorizedError
+from bondmate.ports import NOTHING_SENT
 from bondmate.records import SessionId
 from bondmate.transport.carrier import Endpoint
-from bondmate.transport.names import Names
 from bondmate.transport.oscore import SessionContext
 
 log = logging.getLogger(__name__)
@@ -70,39 +71,51 @@ class Receipts(resource.Resource):  # type: ignore[misc]  # untyped
         return Message(code=CHANGED)
 
 
+class Way(Protocol):
+    """A socket to the gateway, however far away."""
+
+    @property
+    def closed(self) -> asyncio.Future[str]:
+        """Done when it is gone, with why in words."""
+
+    def send(self, datagram: bytes) -> None:
+        """Send without waiting; what is not taken is lost, as in any network."""
+
+    def close(self) -> None:
+        """Let it go."""
+
+
+Opener = Callable[[Callable[[bytes], None]], Awaitable[Way]]
+"""Opens a way, on which the gateway's datagrams are given to the argument. Raises LinkError."""
+
+
 class CoapBearer:
-    """Implements ports.Bearer over UDP.
+    """Implements ports.Bearer over whatever moves datagrams.
 
     Each exchange has a socket to itself, for aiocoap lets one confirmable exchange a socket and remote wait for the
-    one before. A socket that served well is used again; after any failure it is closed, and the next one asks for
-    the gateway's address anew.
+    one before. A socket that served well is used again; after any failure it is closed, and the next one is opened
+    anew.
     """
 
-    name = "ip"
+    is_scarce = False
 
     def __init__(
-        self,
-        keys: ChannelKeys,
-        session: SessionId,
-        addresses: tuple[Address, ...],
-        renew: Callable[[], SessionId],
+        self, name: str, keys: ChannelKeys, session: SessionId, opener: Opener, renew: Callable[[], SessionId]
     ) -> None:
         """`renew` gives a session whose counter is far ahead."""
+        self.name = name
         self.session = session
-        self.why_not: str | None = "nothing sent yet"
+        self.why_not: str | None = NOTHING_SENT
         self.last_success_s: float | None = None
         self._keys = keys
         self._security = SessionContext(keys, session)
-        self._addresses = addresses
-        self._turns = itertools.count()
-        self._names = Names()
-        self._tried = 0
+        self._opener = opener
         self._renew = renew
         self._unauthorized = 0
         self._renewed_s = -math.inf
         self._site = resource.Site()
-        self._idle: list[_Socket] = []
-        self._busy: set[_Socket] = set()
+        self._idle: list[_Line] = []
+        self._busy: set[_Line] = set()
         self._closed = False
 
     def listen(self, take_receipt: Callable[[bytes], None]) -> None:
@@ -112,60 +125,54 @@ class CoapBearer:
     async def send(self, submission: bytes) -> bytes:
         """See ports.Bearer."""
         security = self._security
-        socket: _Socket | None = None
+        line: _Line | None = None
         try:
-            socket = self._idle.pop() if self._idle else await self._open(security)
-            self._busy.add(socket)
-            payload = await _exchange(socket.endpoint, security, submission)
+            line = await self._idle_line() or await self._open(security)
+            self._busy.add(line)
+            payload = await line.unless_lost(_exchange(line.endpoint, security, submission))
         except BaseException as failure:
             self.why_not = str(failure) if isinstance(failure, LinkError) else "no answer in time"
             if isinstance(failure, UnauthorizedError) and security is self._security:
                 await self._refused()
-            if socket is not None:
-                self._busy.discard(socket)
-                await socket.close()
+            if line is not None:
+                self._busy.discard(line)
+                await line.close()
             raise
-        self._busy.discard(socket)
+        self._busy.discard(line)
         self.why_not, self.last_success_s = None, monotonic()
         self._unauthorized = 0
-        if security is self._security and socket.endpoint.settled:
-            self._idle.append(socket)
+        if security is self._security and line.endpoint.settled:
+            self._idle.append(line)
         else:
-            await socket.close()
+            await line.close()
         return payload
 
     async def close(self) -> None:
         """Close every socket, also of exchanges under way."""
         self._closed = True
-        sockets, self._idle, self._busy = [*self._idle, *self._busy], [], set()
-        for socket in sockets:
-            await socket.close()
+        lines, self._idle, self._busy = [*self._idle, *self._busy], [], set()
+        for line in lines:
+            await line.close()
 
-    async def _open(self, security: SessionContext) -> "_Socket":
-        """A socket to the next of the gateway's addresses that there is a way to. Raises LinkError."""
-        first, problems = next(self._turns) % len(self._addresses), []
-        for address in self._addresses[first:] + self._addresses[:first]:
-            try:
-                socket = await self._reach(address)
-            except OSError as problem:
-                problems.append(f"{address}: {problem.strerror or problem}")
-                continue
-            socket.endpoint = Endpoint(security, self._site, socket.send)
-            if self._closed:
-                await socket.close()
-                raise LinkError("the bearer was closed")
-            return socket
-        raise LinkError("; ".join(problems))
+    async def _idle_line(self) -> "_Line | None":
+        while self._idle:
+            line = self._idle.pop()
+            if not line.way.closed.done():
+                return line
+            await line.close()
+        return None
 
-    async def _reach(self, address: Address) -> "_Socket":
-        places = await self._names.find(address)
-        # a name may have addresses of which only some can be reached from here: each gets its turn
-        family, peer = places[self._tried % len(places)]
-        self._tried += 1
-        socket = _Socket(peer, str(address))
-        loop = asyncio.get_running_loop()
-        socket.transport, _ = await loop.create_datagram_endpoint(lambda: socket, family=family)
-        return socket
+    async def _open(self, security: SessionContext) -> "_Line":
+        line = _Line(security, self._site)
+        try:
+            line.way = await self._opener(line.endpoint.carrier.received)
+        except BaseException:
+            await line.close()
+            raise
+        if self._closed:
+            await line.close()
+            raise LinkError("the bearer was closed")
+        return line
 
     async def _refused(self) -> None:
         """After a restored card our counter is behind what the gateway saw: then go on in a session that is ahead."""
@@ -174,10 +181,15 @@ class CoapBearer:
             self._renewed_s = monotonic()
             self.session = self._renew()
             self._security = SessionContext(self._keys, self.session)
-            log.warning("refused %d times in a row: going on over ip in session %s", self._unauthorized, self.session)
+            log.warning(
+                "refused %d times in a row: going on over %s in session %s",
+                self._unauthorized,
+                self.name,
+                self.session,
+            )
             stale, self._idle = self._idle, []
-            for socket in stale:
-                await socket.close()
+            for line in stale:
+                await line.close()
 
 
 async def _exchange(endpoint: Endpoint, security: SessionContext, submission: bytes) -> bytes:
@@ -205,32 +217,35 @@ async def _exchange(endpoint: Endpoint, security: SessionContext, submission: by
     return bytes(response.payload)
 
 
-class _Socket(asyncio.DatagramProtocol):
-    """A UDP socket to one address of the gateway, and the aiocoap endpoint over it."""
+class _Line:
+    """A way to the gateway, once it is open, and the aiocoap endpoint over it."""
 
-    transport: asyncio.DatagramTransport
-    endpoint: Endpoint
+    def __init__(self, security: SessionContext, site: resource.Site) -> None:
+        self.way: Way
+        self.endpoint = Endpoint(security, site, self._send)
+        self._is_closed = False
 
-    def __init__(self, peer: tuple[str, int], name: str) -> None:
-        self._peer = peer
-        self._name = name
+    async def unless_lost(self, exchange: Coroutine[Any, Any, bytes]) -> bytes:
+        """What comes of the exchange. Raises LinkError when the way is lost meanwhile: nothing could come any more."""
+        task = asyncio.ensure_future(exchange)
+        try:
+            either: set[asyncio.Future[Any]] = {task, self.way.closed}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise LinkError(self.way.closed.result())
+        finally:
+            task.cancel()
 
     async def close(self) -> None:
-        """Drop the socket and the exchange on it."""
-        if not self.transport.is_closing():
-            self.transport.close()
-            await self.endpoint.context.shutdown()
+        """Drop the way, and the exchange on it."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if hasattr(self, "way"):
+            self.way.close()
+        await self.endpoint.context.shutdown()
 
-    def send(self, datagram: bytes) -> None:
-        """Send without waiting; what the network does not take is lost, as in any network."""
-        if not self.transport.is_closing():
-            self.transport.sendto(datagram, self._peer)
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """From asyncio. Whoever is not at the gateway's address is not listened to."""
-        if addr[:2] == self._peer:
-            self.endpoint.carrier.received(data)
-
-    def error_received(self, exc: Exception) -> None:
-        """From asyncio: no route, for instance. The exchange goes on: the network may come back within it."""
-        log.info("udp to %s: %s", self._name, exc)
+    def _send(self, datagram: bytes) -> None:
+        if not self._is_closed:
+            self.way.send(datagram)

@@ -20,6 +20,7 @@ from bondmate import credentials
 from bondmate.credentials import Address, Credentials
 from bondmate.records import SessionId
 from bondmate.transport.coap import CoapBearer
+from bondmate.transport.udp import Udp
 from tests.gateway.conftest import Gateway, gateway
 from tests.gateway.twin import Context
 
@@ -42,7 +43,7 @@ class Device:
         self, *addresses: tuple[str, int], counter: int = 1, renew: Callable[[], SessionId] | None = None
     ) -> CoapBearer:
         places = tuple(Address(*address) for address in addresses)
-        return CoapBearer(self.keys, session(counter), places, renew or self._never)
+        return CoapBearer("ip", self.keys, session(counter), Udp(places).open, renew or self._never)
 
     def gateway_side(self, of: SessionId) -> Context:
         """The gateway's end of a session, by another derivation than the daemon's."""
