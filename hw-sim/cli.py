@@ -20,6 +20,7 @@ from bondmate_sim.demo import run_demo
 from bondmate_sim.errors import BoardUnreachableError, ControlUnreachableError, SimulatorError
 from bondmate_sim.gnss import Kind, LogSky, RouteSky, play
 from bondmate_sim.lines import PINS
+from bondmate_sim.mobile import Bearer, Mobile
 from bondmate_sim.network import Weather, run_relay
 from bondmate_sim.process import ProcessError
 from bondmate_sim.serial_end import SPEEDS
@@ -83,9 +84,9 @@ def _run(options: argparse.Namespace) -> int:
             )
             asyncio.run(run_relay(options.listen, options.upstream, weather, options.tap))
         case "demo":
-            return run_demo(nmea=options.nmea, keep=options.keep, as_json=options.json)
+            return run_demo(nmea=options.nmea, mobile=_mobile(options), keep=options.keep, as_json=options.json)
         case "up":
-            return run_up(nmea=options.nmea, keep=options.keep)
+            return run_up(nmea=options.nmea, mobile=_mobile(options), keep=options.keep)
         case command if command in cli_modem.COMMANDS:
             cli_modem.run(options)
         case _:
@@ -170,7 +171,17 @@ def _parser() -> argparse.ArgumentParser:
     for command in (demo, up):
         command.add_argument("--nmea", type=file, metavar="FILE", help="the sky is this recorded log")
         command.add_argument("--keep", type=Path, metavar="DIR", help="make the world there, and let it stay")
+        command.add_argument(
+            "--bearer", choices=get_args(Bearer), default="ip",
+            help="how the alert gets out: lte and sms with a modem where nothing else works; auto: all of them work",
+        )  # fmt: skip
+        command.add_argument("--no-ip", action="store_true", help="IP is a black hole")
+        command.add_argument("--no-lte", action="store_true", help="so are the modem's sockets")
     return parser
+
+
+def _mobile(options: argparse.Namespace) -> Mobile:
+    return Mobile(options.bearer, no_ip=options.no_ip, no_lte=options.no_lte)
 
 
 def _point(text: str) -> walk.Point:

@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> None:
                     link=options.link,
                     chunk=options.chunk,
                     centre=options.smsc,
+                    reach=options.reach,
                     control=options.control,
                 )
             )
@@ -112,6 +113,9 @@ def _add_modem(modem: argparse.ArgumentParser) -> None:
     modem.add_argument("--number", type=telephone_number, default="+4915550001", metavar="NUMBER", help="its own")
     modem.add_argument(
         "--smsc", type=address, metavar="HOST:PORT", help="the message centre; without it, no message goes"
+    )
+    modem.add_argument(
+        "--reach", type=address, metavar="HOST:PORT", help="who answers in its network, whatever address it is told"
     )
     modem.add_argument("--pin-file", type=Path, metavar="FILE", help="the SIM asks for the PIN in it")
     sim = modem.add_mutually_exclusive_group()

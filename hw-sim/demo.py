@@ -11,6 +11,7 @@ from typing import Any
 
 from bondmate_sim.console import complain_with_log
 from bondmate_sim.errors import SimulatorError
+from bondmate_sim.mobile import Mobile
 from bondmate_sim.narrator import Narrator
 from bondmate_sim.process import ProcessError
 from bondmate_sim.service import interrupted_by_signals
@@ -24,13 +25,13 @@ UNKNOWN: dict[str, Any] = dict.fromkeys((
 """What a result line says of steps that were not reached."""
 
 
-def run_demo(*, nmea: Path | None, keep: Path | None, as_json: bool) -> int:
+def run_demo(*, nmea: Path | None, mobile: Mobile, keep: Path | None, as_json: bool) -> int:
     """Tell the story; 0 only if the receipt was verified and the gateway shows the alert, else 1.
 
     `keep` names the directory of the world and lets it stay. Without it the world goes at the end, except where
     somebody still needs its files: after a failure, and in JSON mode. Raises SimulatorError when no world can be made.
     """
-    settings = settings_for(nmea)
+    settings = settings_for(nmea, mobile)
     narrator = Narrator(as_json=as_json)
     directory = keep if keep is not None else Path(tempfile.mkdtemp(prefix="bondmate-demo-"))
     with interrupted_by_signals(), World(directory, settings) as world:
@@ -38,7 +39,7 @@ def run_demo(*, nmea: Path | None, keep: Path | None, as_json: bool) -> int:
     if ok and keep is None and not as_json:
         shutil.rmtree(directory)
     else:
-        narrator.remark(f"The world stays in {directory}: logs, tap.jsonl, edges.jsonl, evidence.")
+        narrator.remark(f"The world stays in {directory}: logs, taps (*.jsonl), evidence.")
     return 0 if ok else 1
 
 

@@ -5,6 +5,8 @@ What the modem does is decided in modem_core.py. Here its effects are carried ou
 
 import asyncio
 import contextlib
+import errno
+import os
 import socket
 from pathlib import Path
 from typing import Any, Literal, assert_never
@@ -42,12 +44,25 @@ MAX_BURST = 64
 class ModemProcess:
     """A modem with everything around it, on the running loop."""
 
-    def __init__(self, setup: Setup, link: Path | None, chunk: Chunk, centre: tuple[str, int] | None) -> None:
-        """Raises SimulatorError when the link cannot be made."""
+    def __init__(
+        self,
+        setup: Setup,
+        link: Path | None,
+        chunk: Chunk,
+        centre: tuple[str, int] | None,
+        reach: tuple[str, int] | None = None,
+    ) -> None:
+        """`reach`: who answers in the modem's network, whatever address a socket is told.
+
+        Raises SimulatorError when the link cannot be made.
+        """
+        self._reach = reach
         self._loop = asyncio.get_running_loop()
         self._line = ModemLine(link, octet_by_octet=chunk == "byte", heard=self._heard)
         self._modem = Modem(setup, self._loop.time())
         self._sockets: dict[int, socket.socket] = {}
+        self._ports: dict[int, int] = {}
+        """The local ports that were asked for, by link; 0 for any."""
         self._opening: dict[int, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._centre = CentreClient(
@@ -121,7 +136,9 @@ class ModemProcess:
         try:
             peer = await self._find(wanted.peer)
             found = True
-            one.bind(("0.0.0.0", wanted.local_port))  # noqa: S104 - the world's network is this machine's
+            # the operator's network translates the port: to this machine's it is another one
+            one.bind(("0.0.0.0", 0))  # noqa: S104 - the world's network is this machine's
+            self._claim(wanted)
             if peer is not None:
                 one.connect(peer)
         except OSError:
@@ -133,13 +150,21 @@ class ModemProcess:
         else:
             self._sockets[wanted.link] = one
             self._loop.add_reader(one, self._receive, wanted.link, one)
-            local_port = one.getsockname()[1]
+            local_port = wanted.local_port or one.getsockname()[1]
         del self._opening[wanted.link]
         self._do(self._modem.opened(wanted.link, local_port, found, self._now()))
+
+    def _claim(self, wanted: OpenSocket) -> None:
+        """Raises OSError for a port that another link of this modem has."""
+        if wanted.local_port and wanted.local_port in self._ports.values():
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        self._ports[wanted.link] = wanted.local_port
 
     async def _find(self, peer: tuple[str, int] | None) -> Any:
         if peer is None:
             return None
+        if self._reach is not None:
+            return self._reach
         found = await self._loop.getaddrinfo(*peer, family=socket.AF_INET, type=socket.SOCK_DGRAM)
         return found[0][4]
 
@@ -159,22 +184,29 @@ class ModemProcess:
             if datagram.peer is None:
                 one.send(datagram.octets)
             else:
-                one.sendto(datagram.octets, datagram.peer)
+                one.sendto(datagram.octets, self._reach or datagram.peer)
 
     def _close_socket(self, link: int) -> None:
         if (opening := self._opening.pop(link, None)) is not None:
             opening.cancel()
+        self._ports.pop(link, None)
         if (one := self._sockets.pop(link, None)) is not None:
             self._loop.remove_reader(one)
             one.close()
 
 
 async def run_modem(
-    setup: Setup, *, link: Path | None, chunk: Chunk, centre: tuple[str, int] | None, control: Path | None
+    setup: Setup,
+    *,
+    link: Path | None,
+    chunk: Chunk,
+    centre: tuple[str, int] | None,
+    reach: tuple[str, int] | None,
+    control: Path | None,
 ) -> None:
     """Be the modem until SIGINT or SIGTERM. Raises SimulatorError when link or control socket cannot be made."""
     stop = stop_on_signals()
-    process = ModemProcess(setup, link, chunk, centre)
+    process = ModemProcess(setup, link, chunk, centre, reach)
     try:
         async with control_socket(control, process.suffer):
             process.start()

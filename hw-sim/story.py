@@ -17,6 +17,9 @@ from bondmate_sim.world import VIBRATION_PIN, Datagram, World
 FIX_S = 12.0
 ARMED_S = 10.0
 FELT_S = 5.0
+REGISTERED_S = 20.0
+SENT_S = 10.0
+"""Beside what the device waits before it tries another way."""
 DELIVERED_S = 20.0
 """Two tries of the device's, with their retransmissions, fit in it."""
 PRESS_MARGIN_S = 0.3
@@ -66,6 +69,7 @@ class Story:
 
     def _start_receiver(self) -> str:
         self._world.start_receiver()
+        self._world.start_modem()
         return self._receiver_words
 
     def _start_daemon(self) -> str:
@@ -80,10 +84,15 @@ class Story:
             return state if state in ("armed", "degraded") else None
 
         state = self._world.daemon.wait_until(look, ARMED_S, "to be armed")
+        if self._world.settings.mobile.has_modem:
+            self._world.daemon.wait_until(self._modem_is_ready, REGISTERED_S, "to find its network over the modem")
         self._world.begin_shift()
         return (
             f"the device is {state}, the officer on duty: a press of {self._world.settings.hold_s:g} s raises an alert"
         )
+
+    def _modem_is_ready(self) -> bool:
+        return self._world.ctl("bearers")["modem"]["why_not"] is None
 
     def _await_fix(self) -> str:
         try:
@@ -96,7 +105,16 @@ class Story:
         hold_s = self._world.settings.hold_s
         hold = self._world.press(hold_s + PRESS_MARGIN_S)
         self._end_of_hold_ns = hold.pressed_ns + round(hold_s * 1e9)
-        return f"the button was held for {(hold.released_ns - hold.pressed_ns) / 1e9:.2f} s"
+        return f"the button was held for {(hold.released_ns - hold.pressed_ns) / 1e9:.2f} s{self._what_follows()}"
+
+    def _what_follows(self) -> str:
+        """Whoever watches waits as long as the device does."""
+        mobile = self._world.settings.mobile
+        if not (mobile.ip_is_dead and mobile.has_modem):
+            return ""
+        if mobile.lte_is_dead:
+            return f"; IP and LTE are black holes: an SMS follows after {mobile.sms_after_s:g} s"
+        return f"; IP is a black hole: the modem follows after {mobile.race_after_s:g} s"
 
     def _await_stored(self) -> str:
         after_ms = self._await_felt("stored", FELT_S)
@@ -107,9 +125,11 @@ class Story:
         return f"the device vibrated once ({after_ms:.0f} ms after the hold): the alert is committed and cannot be lost"
 
     def _await_sent(self) -> str:
-        alert = self._world.daemon.wait_until(self._find_alert_datagram, DELIVERED_S, "to send the alert")
+        mobile = self._world.settings.mobile
+        within_s = SENT_S + mobile.race_after_s + (mobile.sms_after_s if mobile.has_sms else 0.0)
+        way, alert = self._world.daemon.wait_until(self._find_alert_on_its_way, within_s, "to send the alert")
         self.result["onair_octets"] = len(alert.data)
-        return f"{len(alert.data)} octets went out over UDP, protected by OSCORE"
+        return f"{len(alert.data)} octets went out over {way}, protected by OSCORE"
 
     def _await_delivered(self) -> str:
         after_ms = self._await_felt("delivered", DELIVERED_S)
@@ -161,12 +181,20 @@ class Story:
         start_ns = self._world.daemon.wait_until(look, timeout_s, f"to vibrate for {pattern}")
         return (start_ns - self._end_of_hold_ns) / 1e6
 
-    def _find_alert_datagram(self) -> Datagram | None:
-        for datagram in self._world.datagrams():
-            if (
-                datagram.direction == "up"
-                and datagram.t_ns >= self._end_of_hold_ns
-                and len(datagram.data) in ALERT_OCTETS
-            ):
-                return datagram
+    def _find_alert_on_its_way(self) -> tuple[str, Datagram] | None:
+        """The first that nothing has swallowed, and over what it went."""
+        ways = (
+            ("UDP", self._world.datagrams()),
+            ("the modem's UDP socket", self._world.mobile_datagrams()),
+            ("SMS", self._world.messages()),
+        )
+        for way, datagrams in ways:
+            for datagram in datagrams:
+                if (
+                    datagram.direction == "up"
+                    and datagram.fate != "lost"
+                    and datagram.t_ns >= self._end_of_hold_ns
+                    and len(datagram.data) in ALERT_OCTETS
+                ):
+                    return way, datagram
         return None

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from bondmate_sim.console import complain_with_log, say
+from bondmate_sim.mobile import Mobile
 from bondmate_sim.service import interrupted_by_signals
 from bondmate_sim.world import BUTTON_PIN, World, settings_for
 
@@ -15,12 +16,12 @@ LOOK_S = 0.5
 PRESS_S = 1.2
 
 
-def run_up(*, nmea: Path | None, keep: Path | None) -> int:
+def run_up(*, nmea: Path | None, mobile: Mobile, keep: Path | None) -> int:
     """Run a world until SIGINT, SIGTERM or SIGHUP: 0. When one of its processes ends by itself: 1, and the world stays.
 
     `keep` names the directory of the world and lets it stay. Raises SimulatorError when it cannot be made or started.
     """
-    settings = settings_for(nmea)
+    settings = settings_for(nmea, mobile)
     directory = keep if keep is not None else Path(tempfile.mkdtemp(prefix="bondmate-up-"))
     ended = None
     with interrupted_by_signals(), World(directory, settings) as world:
@@ -46,6 +47,10 @@ def _guide(world: World) -> str:
         return shlex.join([str(programs / name), *map(str, arguments)])
 
     board, device = ("--socket", world.board_socket), ("--socket", world.api_socket)
+    mobile = world.mobile
+    modem = f"""
+  modem     {command("bondmate-sim", "modem-do", mobile.modem_control, "hang", "20")}
+  sms       {mobile.centre_tap_file}"""
     press = command("bondmate-sim", "press", *board, "--pin", str(BUTTON_PIN), "--hold", str(PRESS_S))
     return f"""\
 {world.device} is up, and its officer on duty. Ctrl-C ends it.
@@ -56,7 +61,8 @@ def _guide(world: World) -> str:
   alert     {command("bondmatectl", *device, "alert", "show")}
   duty      {command("bondmatectl", *device, "duty", "off")}
   sky       {command("bondmatectl", *device, "gnss", "watch")}
+  bearers   {command("bondmatectl", *device, "bearers")}
   privacy   {command("bondmatectl", *device, "privacy")}
   gateway   {command("bondmate-gateway", "alerts", "--data", world.gateway_data)}
   logs      {world.logs}
-  tap       {world.tap_file}"""
+  tap       {world.tap_file}{modem if mobile.mobile.has_modem else ""}"""

@@ -9,7 +9,7 @@ import shutil
 import socket
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from bondmate_sim.board_client import BoardClient, Hold
 from bondmate_sim.commands import command_line, run, run_json
 from bondmate_sim.errors import SimulatorError
 from bondmate_sim.lines import Edge
+from bondmate_sim.mobile import DEAD, GATEWAY_NUMBER, Mobile, MobileNetwork
 from bondmate_sim.notify import NotifySocket
 from bondmate_sim.process import Process
 
@@ -43,20 +44,22 @@ class Settings:
     """The weather: options of `bondmate-sim network`."""
     board: tuple[str, ...] = ()
     """The contacts: options of `bondmate-sim board`."""
+    mobile: Mobile = field(default_factory=Mobile)
+    """What the device has beside IP."""
     on_duty: bool = True
     """Whether `start` begins the officer's shift. A device begins its life off duty, and then its receiver sleeps."""
 
 
-def settings_for(nmea: Path | None) -> Settings:
+def settings_for(nmea: Path | None, mobile: Mobile) -> Settings:
     """A world with the default walk; or its sky is a recorded log, again and again, never slower than recorded.
 
     Raises SimulatorError when the log cannot be read or holds nothing.
     """
     if nmea is None:
-        return Settings()
+        return Settings(mobile=mobile)
     speed = max(1.0, nmea_log.duration_s(nmea_log.read(nmea)) / LOG_PASS_S)
     receiver = ("--nmea", str(nmea.resolve()), "--speed", f"{speed:.3f}", "--loop")
-    return Settings(receiver=receiver)
+    return Settings(receiver=receiver, mobile=mobile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class Datagram:
     direction: Literal["up", "down"]
     client: str
     data: bytes
-    fate: Literal["sent", "lost", "duplicated"]
+    fate: str
+    """sent, lost or duplicated; a message centre has more words."""
 
 
 class World:
@@ -104,6 +108,7 @@ class World:
         self.gateway_port = 0
         """A free one until the gateway's first start; then the same for ever, as a real gateway's."""
         self.relay_port = 0
+        self.mobile = MobileNetwork(self.settings.mobile, self.directory, self.run)
         self.notify = NotifySocket(self.run / "notify.sock")
         self.gateway = Process("bondmate-gateway", [], self.logs / "gateway.log")
         self.network = Process("network", [], self.logs / "network.log")
@@ -139,6 +144,7 @@ class World:
         self.enrol()
         self.start_board()
         self.start_receiver()
+        self.start_modem()
         self.start_daemon()
         if self.settings.on_duty:
             self.begin_shift()
@@ -156,7 +162,7 @@ class World:
 
     def processes(self) -> tuple[Process, ...]:
         """All of them, in the order in which they are stopped."""
-        return (self.daemon, self.receiver, self.board, self.network, self.gateway)
+        return (self.daemon, *self.mobile.processes(), self.receiver, self.board, self.network, self.gateway)
 
     def start_gateway(self) -> None:
         """Start the gateway, or start it again; returns when it listens."""
@@ -165,9 +171,12 @@ class World:
 
     def launch_gateway(self) -> None:
         """Start the gateway, or start it again, and do not wait for it."""
+        if self.settings.mobile.has_modem and self.mobile.centre.pid is None:
+            self.mobile.start_centre()
         self.gateway.command = command_line(
-            "bondmate-gateway", "run", "--data", self.gateway_data, "--listen", f"127.0.0.1:{self.gateway_port}"
-        )
+            "bondmate-gateway", "run", "--data", self.gateway_data, "--listen", f"127.0.0.1:{self.gateway_port}",
+            *self.mobile.gateway_options(),
+        )  # fmt: skip
         self.gateway.start()
 
     def wait_for_gateway(self) -> None:
@@ -176,13 +185,16 @@ class World:
         self.gateway_port = int(ready[1])
 
     def start_network(self) -> None:
-        """Start the relay, or start it again; returns when it listens."""
+        """Start the relay, or start it again, and the mobile one; returns when they listen."""
+        weather = (*self.settings.network, *(DEAD if self.settings.mobile.ip_is_dead else ()))
         self.network.command = command_line(
             "bondmate-sim", "network", "--listen", f"127.0.0.1:{self.relay_port}",
-            "--upstream", f"127.0.0.1:{self.gateway_port}", "--tap", self.tap_file, *self.settings.network,
+            "--upstream", f"127.0.0.1:{self.gateway_port}", "--tap", self.tap_file, *weather,
         )  # fmt: skip
         self.network.start()
         self.relay_port = int(self.network.wait_for_line(r"listening on 127\.0\.0\.1:(\d+)$", READY_S)[1])
+        if self.settings.mobile.has_modem:
+            self.mobile.start_relay(self.gateway_port)
 
     def enrol(self) -> None:
         """Enrol one device at the gateway and give it its credentials and configuration."""
@@ -209,6 +221,11 @@ class World:
         """Start the receiver, or plug it in again; returns when its port is there."""
         self.receiver.start()
         self.receiver.wait_for_line("receiver on ", READY_S)
+
+    def start_modem(self) -> None:
+        """Start the modem, or start it again, where there is one; returns when its port is there."""
+        if self.settings.mobile.has_modem:
+            self.mobile.start_modem()
 
     def start_daemon(self) -> float:
         """Start the daemon, or start it again; returns when its API answers, with the seconds until it said READY=1."""
@@ -247,9 +264,23 @@ class World:
 
     def datagrams(self) -> list[Datagram]:
         """All datagrams that the tap saw, in order."""
+        return _datagrams(self.tap_file)
+
+    def mobile_datagrams(self) -> list[Datagram]:
+        """All datagrams that the tap of the mobile network saw, in order."""
+        return _datagrams(self.mobile.tap_file)
+
+    def messages(self) -> list[Datagram]:
+        """All short messages that the message centre took, in order; `client` is the sender's number."""
         return [
-            Datagram(entry["t_ns"], entry["direction"], entry["client"], bytes.fromhex(entry["hex"]), entry["fate"])
-            for entry in _json_lines(self.tap_file)
+            Datagram(
+                entry["t_ns"],
+                "up" if entry["to"] == GATEWAY_NUMBER else "down",
+                entry["from"],
+                bytes.fromhex(entry["ud"]),
+                entry["fate"],
+            )
+            for entry in _json_lines(self.mobile.centre_tap_file)
         ]
 
     def _api_answers(self) -> bool:
@@ -282,7 +313,14 @@ source = "{self.settings.clock_source}"
 
 [indicator]
 covert = false
-"""
+{self.mobile.config() if self.settings.mobile.has_modem else ""}"""
+
+
+def _datagrams(tap_file: Path) -> list[Datagram]:
+    return [
+        Datagram(entry["t_ns"], entry["direction"], entry["client"], bytes.fromhex(entry["hex"]), entry["fate"])
+        for entry in _json_lines(tap_file)
+    ]
 
 
 def _json_lines(file: Path) -> list[dict[str, Any]]:

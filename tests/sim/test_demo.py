@@ -9,6 +9,7 @@ import pytest
 
 from bondmate_sim.demo import _tell, run_demo
 from bondmate_sim.errors import SimulatorError
+from bondmate_sim.mobile import Mobile
 from bondmate_sim.narrator import Narrator
 from bondmate_sim.process import Process
 from bondmate_sim.story import Story
@@ -88,4 +89,4 @@ def test_the_unforeseen_still_ends_with_a_result(tmp_path: Path, capsys: pytest.
 def test_a_world_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
     with pytest.raises(SimulatorError, match="is not empty"):
-        run_demo(nmea=None, keep=tmp_path, as_json=True)
+        run_demo(nmea=None, mobile=Mobile(), keep=tmp_path, as_json=True)

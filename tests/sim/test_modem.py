@@ -139,13 +139,32 @@ def test_datagrams_of_strangers_do_not_reach_a_quectel(start: Start, server: soc
         assert host.until("true\r\n") == '\r\n+QIURC: "recv",0,4\r\ntrue\r\n'
 
 
-def test_names_that_nobody_has(start: Start, server: socket.socket) -> None:
+def test_names_that_nobody_has(start: Start) -> None:
     with start().host() as host:
         host.ask("AT+QIACT=1")
         host.ask('AT+QIOPEN=1,0,"UDP","no host has this",5683,0,0')
         host.until("+QIOPEN: 0,565\r\n")
-        host.ask(f'AT+QIOPEN=1,1,"UDP","127.0.0.1",5683,{server.getsockname()[1]},0')
-        host.until("+QIOPEN: 1,566\r\n")
+
+
+def test_a_local_port_that_another_link_has(start: Start) -> None:
+    with start().host() as host:
+        host.ask("AT+QIACT=1")
+        for link, result in ((0, 0), (1, 566)):
+            host.ask(f'AT+QIOPEN=1,{link},"UDP","127.0.0.1",5683,49152,0')
+            host.until(f"+QIOPEN: {link},{result}\r\n")
+        host.ask("AT+QICLOSE=0")
+        host.ask('AT+QIOPEN=1,2,"UDP","127.0.0.1",5683,49152,0')
+        host.until("+QIOPEN: 2,0\r\n")
+
+
+def test_a_network_with_one_peer_takes_every_address_for_it(start: Start, server: socket.socket) -> None:
+    with start("--reach", f"127.0.0.1:{server.getsockname()[1]}").host() as host:
+        host.ask("AT+QIACT=1")
+        host.ask('AT+QIOPEN=1,0,"UDP","192.0.2.7",5683,0,0')
+        host.until("+QIOPEN: 0,0\r\n")
+        host.ask("AT+QISEND=0,3", "\r\n> ")
+        host.port.write(b"out")
+        assert server.recv(100) == b"out"
 
 
 def test_messages_go_both_ways_through_the_centre(start: Start, centre: Process, connect: Connect) -> None:

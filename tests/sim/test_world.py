@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bondmate_sim.errors import SimulatorError
+from bondmate_sim.mobile import Mobile
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import BUTTON_PIN, VIBRATION_PIN, Settings, World, settings_for
 
@@ -112,9 +113,9 @@ def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 def test_a_log_is_played_fast_enough_but_never_slow(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"".join(b"$GPRMC,12%02d%02d,A*00\n" % (n // 60, n % 60) for n in range(80)))
-    settings = settings_for(log)
+    settings = settings_for(log, Mobile())
     assert settings.receiver == ("--nmea", str(log), "--speed", "10.000", "--loop")
     assert settings.clock_source == "system"
     log.write_bytes(b"$GPRMC,120000,A*00\n")
-    assert settings_for(log).receiver[3] == "1.000"
-    assert settings_for(None) == Settings()
+    assert settings_for(log, Mobile()).receiver[3] == "1.000"
+    assert settings_for(None, Mobile()) == Settings()
