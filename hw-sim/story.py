@@ -182,17 +182,17 @@ class Story:
         return (start_ns - self._end_of_hold_ns) / 1e6
 
     def _find_alert_on_its_way(self) -> tuple[str, Datagram] | None:
-        """The first that nothing has swallowed, and over what it went."""
+        """The first that no black hole has swallowed, and over what it went."""
+        world, mobile = self._world, self._world.settings.mobile
         ways = (
-            ("UDP", self._world.datagrams()),
-            ("the modem's UDP socket", self._world.mobile_datagrams()),
-            ("SMS", self._world.messages()),
+            ("UDP", [] if mobile.ip_is_dead else world.datagrams()),
+            ("the modem's UDP socket", [] if mobile.lte_is_dead else world.mobile_datagrams()),
+            ("SMS", world.messages()),
         )
         for way, datagrams in ways:
             for datagram in datagrams:
                 if (
                     datagram.direction == "up"
-                    and datagram.fate != "lost"
                     and datagram.t_ns >= self._end_of_hold_ns
                     and len(datagram.data) in ALERT_OCTETS
                 ):
