@@ -19,7 +19,7 @@ SMS_REST_S = 15.0
 thinks about one, nothing else can be said."""
 SMS_POSITION_S = 120.0
 """So often at most, while an alert is open, one position goes by SMS."""
-LTE_POSITION_S, LTE_STATE_S, LTE_REST_S = 4.0, 60.0, 600.0
+LTE_POSITION_S, LTE_STATE_S, LTE_REST_S = 4.0, 30.0, 120.0
 """How long records wait for the bearer that costs nothing before they go over LTE: positions, what concerns alerts, and
 what nobody waits for. Alerts do not wait: they race."""
 

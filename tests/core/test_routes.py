@@ -216,7 +216,7 @@ def test_a_wake_up_sends_no_message_twice() -> None:
 
 @pytest.mark.parametrize(
     ("stream", "lte_s"),
-    [(Stream.POSITION, 4.0), (Stream.STATE, 60.0), (Stream.HEALTH, 600.0), (Stream.PRESENCE, 600.0)],
+    [(Stream.POSITION, 4.0), (Stream.STATE, 30.0), (Stream.HEALTH, 120.0), (Stream.PRESENCE, 120.0)],
 )
 def test_what_is_no_alert_waits_for_what_costs_nothing(stream: Stream, lte_s: float) -> None:
     device = Device(over_ip(), over_lte())
