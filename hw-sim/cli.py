@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args([_shield(argument) for argument in arguments])
     if options.command == "gnss" and options.nmea is not None and options.receiver is not None:
         parser.error("gnss: a log obeys nobody; --receiver goes with --route only")
+    if options.command in ("demo", "up") and (
+        (options.bearer == "ip" and options.no_ip) or (options.bearer == "lte" and options.no_lte)
+    ):
+        parser.error(f"{options.command}: without {options.bearer} nothing is left; another --bearer has more ways")
     try:
         return _run(options)
     except (BoardUnreachableError, ControlUnreachableError) as error:

@@ -75,3 +75,11 @@ def test_a_reader_that_leaves_early_gets_no_traceback(board: Path) -> None:
             [SIM, "pins", "--socket", board, "--json"], stdout=pipe, stderr=subprocess.PIPE, timeout=20, check=False
         )
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("words", [("demo", "--no-ip"), ("up", "--bearer", "lte", "--no-lte")])
+def test_a_world_without_any_way_is_a_usage_error(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert ended.value.code == 2
+    assert "nothing is left; another --bearer has more ways" in capsys.readouterr().err
