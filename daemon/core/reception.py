@@ -121,9 +121,9 @@ class Reception:
         if due is None or now < due:
             return False
         self._left += 1
-        if self._foreign is not None and self._foreign[1] == self.speed_baud:
-            # what was taken for it a round ago was garbage, or has gone
-            self._foreign = self._foreign if recognize(self._splitter.sample) is not None else None
+        was_here = self._foreign is not None and self._foreign[1] == self.speed_baud
+        if was_here and recognize(self._splitter.sample) is None:
+            self._foreign = None  # what was taken for it a round ago was garbage, or has gone
         self.speed_baud = SPEEDS_BAUD[(SPEEDS_BAUD.index(self.speed_baud) + 1) % len(SPEEDS_BAUD)]
         self._restart(now)
         return True

@@ -1,16 +1,19 @@
 """Where the gateway's addresses are: names looked up so that nothing that hangs can hold up an exchange for long.
 
-It opens no socket, and does not choose among what it finds.
+It opens no socket itself.
 """
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from bondmate.credentials import Address
+from bondmate.errors import LinkError
 
 LOOKUP_S = 2.0
 """So long an exchange waits for a lookup: a slow mobile network has answered by then, and a dead resolver has not cost
@@ -18,6 +21,27 @@ the whole attempt."""
 
 Place = tuple[int, tuple[str, int]]
 """An address family (socket.AF_*), and the numeric address and port in it."""
+
+
+T = TypeVar("T")
+
+
+class Turns:
+    """The gateway's addresses, each time another one first."""
+
+    def __init__(self, addresses: tuple[Address, ...]) -> None:
+        self._addresses = addresses
+        self._turns = itertools.count()
+
+    async def reach(self, open_one: Callable[[Address], Awaitable[T]]) -> T:
+        """What `open_one` opens to the next of them that there is a way to. Raises LinkError with all that failed."""
+        first, problems = next(self._turns) % len(self._addresses), []
+        for address in self._addresses[first:] + self._addresses[:first]:
+            try:
+                return await open_one(address)
+            except (OSError, LinkError) as problem:
+                problems.append(f"{address}: {getattr(problem, 'strerror', None) or problem}")
+        raise LinkError("; ".join(problems))
 
 
 class Names:

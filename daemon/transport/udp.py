@@ -1,13 +1,11 @@
 """The bearer `ip`: UDP sockets to the gateway's addresses, each of them connected to one."""
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable
 
 from bondmate.credentials import Address
-from bondmate.errors import LinkError
-from bondmate.transport.names import Names
+from bondmate.transport.names import Names, Turns
 
 log = logging.getLogger(__name__)
 
@@ -16,20 +14,13 @@ class Udp:
     """Opens sockets to the next of the gateway's addresses that there is a way to."""
 
     def __init__(self, addresses: tuple[Address, ...]) -> None:
-        self._addresses = addresses
-        self._turns = itertools.count()
+        self._turns = Turns(addresses)
         self._names = Names()
         self._tried = 0
 
     async def open(self, received: Callable[[bytes], None]) -> "UdpSocket":
         """A coap.Opener."""
-        first, problems = next(self._turns) % len(self._addresses), []
-        for address in self._addresses[first:] + self._addresses[:first]:
-            try:
-                return await self._reach(address, received)
-            except OSError as problem:
-                problems.append(f"{address}: {problem.strerror or problem}")
-        raise LinkError("; ".join(problems))
+        return await self._turns.reach(lambda address: self._reach(address, received))
 
     async def _reach(self, address: Address, received: Callable[[bytes], None]) -> "UdpSocket":
         places = await self._names.find(address)
