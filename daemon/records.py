@@ -37,11 +37,20 @@ class Kind(IntEnum):
     """The kinds of records; the upper four bits are the stream."""
 
     PANIC = 1
+    ASSISTANCE = 2
+    MEDICAL = 3
+    CHECK_IN_MISSED = 4
+    MAN_DOWN = 5
+    TAMPER = 6
+    EXERCISE = 7
+    ESCALATION = 8
     CANCELLATION = 9
+    CHECK_IN = 10
     OPENING = 16
     ANCHOR = 17
     STORE_LOST = 18
     GAP = 19
+    MESSAGE_STATE = 20
     POSITION = 32
     POSITIONS_BEFORE = 33
     PRESENCE = 48
@@ -58,8 +67,16 @@ class Kind(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-ALERT_KINDS = frozenset({Kind.PANIC})
-"""Kinds that raise an alert (a cancellation is in the alert stream, but raises none)."""
+OFFICERS_KINDS = frozenset({Kind.PANIC, Kind.ASSISTANCE, Kind.MEDICAL})
+"""Kinds that an officer may choose between; an exercise or an open alert makes another of them."""
+ALERT_KINDS = OFFICERS_KINDS | {
+    Kind.CHECK_IN_MISSED,
+    Kind.MAN_DOWN,
+    Kind.TAMPER,
+    Kind.EXERCISE,
+    Kind.ESCALATION,
+}
+"""Calls: kinds that raise an alert, or raise it again (docs/protocol.md, section 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +250,7 @@ class Felt(IntEnum):
     NOTHING = 0
     STORED = 1
     DELIVERED = 2
+    ACKNOWLEDGED = 3
 
 
 @dataclass(frozen=True, slots=True)

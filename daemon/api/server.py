@@ -17,7 +17,7 @@ from bondmate.core.delivery import PRIORITY, Waiting
 from bondmate.device import Device
 from bondmate.errors import LocalError
 from bondmate.ports import NOTHING_SENT, Bearer, ModemState, ReceiverState
-from bondmate.records import ALERT_KINDS, Stream, utc_text
+from bondmate.records import OFFICERS_KINDS, Stream, utc_text
 
 SOCKET_FILE = "api.sock"
 MAX_BODY_OCTETS = 4096
@@ -109,9 +109,9 @@ class Api:
         """Raise an alert of the kind in the body (`{"kind": "panic"}`, or no body)."""
         body = await _json_body(request)
         wanted = body.get("kind", "panic")
-        kind = next((kind for kind in ALERT_KINDS if kind.label == wanted), None)
+        kind = next((kind for kind in OFFICERS_KINDS if kind.label == wanted), None)
         if kind is None:
-            known = ", ".join(sorted(kind.label for kind in ALERT_KINDS))
+            known = ", ".join(sorted(kind.label for kind in OFFICERS_KINDS))
             return _problem(400, f"no kind of alert is called {wanted!r}; there are {known}")
         return web.json_response(self._device.raise_alert(kind).to_json(), status=201)
 

@@ -368,7 +368,7 @@ def test_a_kind_that_raises_no_alert_is_refused(kind: object, run: Path) -> None
         async with served(run) as there:
             code, answer = await asked(there, "POST", "/alert", json.dumps({"kind": kind}).encode())
             assert (code, there.device.alert) == (400, None)
-            assert answer["error"] == f"no kind of alert is called {kind!r}; there are panic"
+            assert answer["error"] == f"no kind of alert is called {kind!r}; there are assistance, medical, panic"
 
     asyncio.run(main())
 

@@ -532,7 +532,7 @@ def test_an_opening_that_failed_can_be_tried_again(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("change", ["kind = 2", "stream = 14", "made_at_source = 9", "felt = 7"])
+@pytest.mark.parametrize("change", ["kind = 15", "stream = 14", "made_at_source = 9", "felt = 7"])
 def test_a_record_of_a_newer_daemon_stays_and_holds_nothing_up(
     change: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
