@@ -1,24 +1,29 @@
 """What a hand feels: the vibration motor's edges read as the patterns that the device promises. Pure.
 
-Patterns are told apart by the length of a pulse alone, because a busy machine stretches pauses more than pulses.
+Pulses that are close to each other and of about one length are a pattern; how many they are tells which, and how long.
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from bondmate_sim.lines import Edge
 
-Pattern = Literal["attention", "stored", "delivered", "not stored"]
+Pattern = Literal["exercise", "attention", "stored", "acknowledged", "delivered", "not stored"]
 
 PULSES: dict[Pattern, tuple[int, float]] = {
+    "exercise": (1, 1500.0),
     "attention": (2, 800.0),
     "stored": (1, 400.0),
+    "acknowledged": (3, 220.0),
     "delivered": (2, 120.0),
     "not stored": (5, 80.0),
 }
 """How many pulses each has, and how long each of them is, in ms."""
+APART_MS = 300.0
+"""Between two patterns are 400 ms, within one 200 at most; a busy machine may lengthen and shorten both."""
+UNLIKE = 1.9
+"""Pulses whose lengths differ by this factor belong to different patterns. *Stored* and *attention* differ by 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +57,45 @@ def pulses(edges: Iterable[Edge]) -> tuple[Pulse, ...]:
 
 def felt(felt_pulses: Iterable[Pulse]) -> tuple[Felt, ...]:
     """The whole patterns in the pulses, in order; a pattern that is not complete yet is not in it."""
-    found: list[Felt] = []
-    run: list[Pulse] = []
-    for pulse in felt_pulses:
-        pattern = _nearest(pulse.length_ms)
-        if run and _nearest(run[0].length_ms) != pattern:
-            run = []
-        run.append(pulse)
-        if len(run) == PULSES[pattern][0]:
-            found.append(Felt(pattern, run[0].start_ns))
-            run = []
+    groups = [*_groups(felt_pulses)]
+    found = [Felt(pattern, group[0].start_ns) for group in groups[:-1] if (pattern := _of_ended(group)) is not None]
+    for last in groups[-1:]:
+        pattern = _nearest(_mean_ms(last))
+        if len(last) == PULSES[pattern][0]:
+            found.append(Felt(pattern, last[0].start_ns))
     return tuple(found)
 
 
+def _groups(felt_pulses: Iterable[Pulse]) -> Iterator[list[Pulse]]:
+    """Pulses that belong together: of about one length, and close to each other."""
+    group: list[Pulse] = []
+    for pulse in felt_pulses:
+        if group:
+            gap_ms = (pulse.start_ns - group[-1].start_ns) / 1e6 - group[-1].length_ms
+            if gap_ms >= APART_MS or _ratio(pulse.length_ms, _mean_ms(group)) >= UNLIKE:
+                yield group
+                group = []
+        group.append(pulse)
+    if group:
+        yield group
+
+
+def _of_ended(group: list[Pulse]) -> Pattern | None:
+    """By number first: a busy machine stretches a pulse by more than what lies between two lengths."""
+    candidates = [pattern for pattern, (number, _) in PULSES.items() if number == len(group)]
+    likely = min(candidates, key=lambda each: _ratio(_mean_ms(group), PULSES[each][1]), default=None)
+    return likely if likely is not None and _ratio(_mean_ms(group), PULSES[likely][1]) < UNLIKE else None
+
+
 def _nearest(length_ms: float) -> Pattern:
-    """By ratio; a pulse may be too short to have a length."""
-    return min(PULSES, key=lambda pattern: abs(math.log(max(length_ms, 1.0) / PULSES[pattern][1])))
+    return min(PULSES, key=lambda pattern: _ratio(length_ms, PULSES[pattern][1]))
+
+
+def _mean_ms(group: list[Pulse]) -> float:
+    return sum(pulse.length_ms for pulse in group) / len(group)
+
+
+def _ratio(one_ms: float, other_ms: float) -> float:
+    """How unlike two lengths are, 1 or more; a pulse may be too short to have one."""
+    low, high = sorted((max(one_ms, 1.0), max(other_ms, 1.0)))
+    return high / low

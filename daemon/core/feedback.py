@@ -1,4 +1,4 @@
-"""What the officer feels: patterns as data, and which of them plays now. Pure.
+"""What the officer feels, and hears where there is a buzzer: patterns as data, and which of them plays now. Pure.
 
 A pattern always plays to its end, and none is played over another: in the palm a mixture means nothing.
 """
@@ -15,14 +15,21 @@ MAX_WAITING = 8
 
 
 class Pattern(Enum):
-    """The vibrations, as (on, off, on, …) in seconds; told apart by number and length of pulses.
+    """The vibrations, as (on, off, on, …) in seconds; told apart by number and length of pulses, through a glove too.
 
-    NO_WAY_OUT: the alert could not be stored (it is sent all the same), or the gateway refused it: do not rely on it.
-    ATTENTION: look at the device when there is time: the shift ends soon.
+    STORED: it cannot be lost any more; at the beginning of a shift: armed.
+    DELIVERED: the gateway has signed that it has it.
+    ACKNOWLEDGED: a human saw it.
+    NO_WAY_OUT: the alert could not be stored (it is sent all the same), the gateway refused it, or nothing got through
+    for a minute: do not rely on it. At the beginning of a shift: not armed.
+    ATTENTION: look at the device when there is time: a message, a check-in, the battery, the end of the shift.
+    EXERCISE: what was pressed is an exercise, and nobody will come.
     """
 
     STORED = (0.4,)
     DELIVERED = (0.12, 0.12, 0.12)
+    ACKNOWLEDGED = (0.22, 0.16, 0.22, 0.16, 0.22)
+    EXERCISE = (1.5,)
     ATTENTION = (0.8, 0.2, 0.8)
     NO_WAY_OUT = (0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08, 0.08)
 
@@ -45,7 +52,7 @@ class _Playing:
 
 
 class FeedbackPlayer:
-    """Plays patterns one after the other; `level(now)` is what the motor does at that moment."""
+    """Plays patterns one after the other; `level(now)` is what the motor does at that moment, and so the buzzer."""
 
     def __init__(self) -> None:
         self._waiting: list[Felt] = []
@@ -55,9 +62,11 @@ class FeedbackPlayer:
     def play(self, pattern: Pattern, about: bytes) -> None:
         """Play a pattern when `level` is asked next, or behind the one that plays.
 
-        Presses are felt before receipts, and those before all else. `about` is the digest of the record that it tells
-        of; empty where it tells of none.
+        What tells of presses is felt before what came of them, and that before all else. `about` is the digest of the
+        record that it tells of, or names a message; empty where it tells of neither.
         """
+        if (pattern is Pattern.ATTENTION or not about) and Felt(pattern, about) in self._waiting:
+            return  # it tells of no press: once is enough, and must not push out what does
         self._waiting.append(Felt(pattern, about))
         # a stable sort: of two presses the later one has the last word
         self._waiting.sort(key=_patience)
@@ -66,7 +75,11 @@ class FeedbackPlayer:
 
     def drop_all_but(self, about: bytes) -> None:
         """A new alert was raised: what still waits to be felt about others would be taken for its own."""
-        self._waiting = [waiting for waiting in self._waiting if waiting.about in (about, b"")]
+        self._waiting = [
+            waiting
+            for waiting in self._waiting
+            if waiting.about in (about, b"") or waiting.pattern is Pattern.ATTENTION
+        ]
 
     def take_felt(self) -> list[Felt]:
         """What was felt to its end since the last call, in that order."""
@@ -96,6 +109,9 @@ class FeedbackPlayer:
             self._playing = _Playing(what, tuple(edges_s), edges_s[-1] + PAUSE_S)
 
 
+_PATIENCE = {Pattern.DELIVERED: 1, Pattern.ACKNOWLEDGED: 1, Pattern.ATTENTION: 2}
+"""How well they can wait; what tells of a press cannot."""
+
+
 def _patience(waiting: Felt) -> int:
-    """How well it can wait."""
-    return {Pattern.DELIVERED: 1, Pattern.ATTENTION: 2}.get(waiting.pattern, 0)
+    return _PATIENCE.get(waiting.pattern, 0)

@@ -1,18 +1,24 @@
 """What the LED shows, as levels over time. Pure: `now` is the monotonic clock in seconds."""
 
+from bisect import bisect
 from enum import Enum
-
-FLASH_S, DARK_S = 0.2, 0.8
-"""Of a flashing lamp, so long lit and so long dark: told from a steady one at a glance."""
+from itertools import accumulate, pairwise
 
 
 class Light(Enum):
-    """What there is to be shown."""
+    """What there is to be shown, as (lit, dark, lit, …) in seconds, again and again; told apart at a glance."""
 
-    OFF = "off"
-    ARMED = "steady"
-    PRECISE = "flashing"
-    """The position is recorded as precisely as it is known."""
+    OFF = ()
+    ARMED = (1.0,)
+    """Steady."""
+    NOT_ARMED = (0.1, 0.2, 0.1, 2.6)
+    """Long dark, and a short double flash: it lives, and the button would do nothing that can be relied on."""
+    PRECISE = (0.2, 0.8)
+    """An alert is open: the position is recorded as precisely as it is known."""
+    ACKNOWLEDGED = (0.6, 0.4)
+    """The same, and a human saw it: longer lit than dark."""
+    EXERCISE = (1.6, 0.2)
+    """Armed, but what is pressed is an exercise: nearly steady."""
 
 
 class Lamp:
@@ -29,14 +35,25 @@ class Lamp:
 
     def level(self, now: float) -> bool:
         """Whether the LED is lit at `now`."""
-        if self.shows is Light.PRECISE:
-            return (now - self._since_s) % (FLASH_S + DARK_S) < FLASH_S
-        return self.shows is Light.ARMED
+        return bool(self.shows.value) and bisect(self._edges_s(now), now) % 2 == 0
 
     def next_due(self, now: float) -> float | None:
         """When `level` changes next; None for never."""
-        if self.shows is not Light.PRECISE:
-            return None
-        rounds, into_s = divmod(now - self._since_s, FLASH_S + DARK_S)
-        began_s = self._since_s + rounds * (FLASH_S + DARK_S)
-        return began_s + (FLASH_S if into_s < FLASH_S else FLASH_S + DARK_S)
+        edges_s = self._edges_s(now)
+        return edges_s[bisect(edges_s, now)] if edges_s else None
+
+    def _edges_s(self, now: float) -> list[float]:
+        """When it goes dark, lit, … about `now`; nothing where it never changes.
+
+        A division is rounded, and may name the round beside: so three of them. Each edge is the same sum in all.
+        """
+        if len(self.shows.value) < 2:
+            return []
+        *within_s, period_s = accumulate(self.shows.value)
+        about = (now - self._since_s) // period_s
+        begins_s = [self._since_s + number * period_s for number in (about - 1, about, about + 1, about + 2)]
+        return [
+            edge_s
+            for begin_s, end_s in pairwise(begins_s)
+            for edge_s in (*(begin_s + each_s for each_s in within_s), end_s)
+        ]

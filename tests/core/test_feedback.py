@@ -37,8 +37,15 @@ def test_the_patterns_are_told_apart_by_number_and_length() -> None:
     shapes = {pattern: (len(pattern.value[::2]), pattern.value[0]) for pattern in Pattern}
     assert shapes[Pattern.STORED] == (1, 0.4)
     assert shapes[Pattern.DELIVERED] == (2, 0.12)
+    assert shapes[Pattern.ACKNOWLEDGED] == (3, 0.22)
     assert shapes[Pattern.NO_WAY_OUT] == (5, 0.08)
+    assert shapes[Pattern.ATTENTION] == (2, 0.8)
+    assert shapes[Pattern.EXERCISE] == (1, 1.5)
     assert len(set(shapes.values())) == len(Pattern)
+    assert len(Pattern) <= 6, "more than a hand tells apart"
+    lengths = sorted(pattern.value[0] for pattern in Pattern)
+    assert all(longer / shorter >= 1.45 for shorter, longer in pairwise(lengths)), "by the length of a pulse alone, too"
+    assert all(len(set(pattern.value[::2])) == 1 for pattern in Pattern), "all pulses of one are equally long"
     assert all(len(pattern.value) % 2 == 1 for pattern in Pattern), "each ends with the motor at rest"
 
 
@@ -61,13 +68,13 @@ def test_a_pattern_plays_as_it_is_written_at_any_reading_of_the_clock(pattern: P
 @given(st.lists(st.sampled_from(Pattern), min_size=1, max_size=MAX_WAITING), st.floats(0, 1e6))
 def test_none_is_played_over_another_and_a_pause_parts_them(patterns: list[Pattern], now: float) -> None:
     player = FeedbackPlayer()
-    for pattern in patterns:
-        played(player, pattern, now, ABOUT)
+    for number, pattern in enumerate(patterns):
+        played(player, pattern, now, bytes([number]))
     seen = levels(player, now)
     first, *others = patterns
-    patient = (Pattern.DELIVERED, Pattern.ATTENTION)
-    presses = [pattern for pattern in others if pattern not in patient]
-    then = [pattern for wanted in patient for pattern in others if pattern is wanted]
+    receipts, rest = (Pattern.DELIVERED, Pattern.ACKNOWLEDGED), (Pattern.ATTENTION,)
+    presses = [pattern for pattern in others if pattern not in (*receipts, *rest)]
+    then = [pattern for wanted in (receipts, rest) for pattern in others if pattern in wanted]
     in_order = [length for pattern in [first, *presses, *then] for length in pattern.value[::2]]
     assert pulses(seen) == pytest.approx(in_order, abs=1e-6)
     rests = [after - before for (before, on), (after, _) in pairwise(seen) if not on]
@@ -95,6 +102,15 @@ def test_what_became_of_a_press_is_felt_before_the_receipts_that_wait(outcome: P
     assert pulses(levels(player, 10.0)) == felt, "behind the one that plays"
 
 
+def test_what_calls_for_attention_twice_is_felt_once_while_it_waits() -> None:
+    player = FeedbackPlayer()
+    played(player, Pattern.STORED, 10.0, ABOUT)
+    for _ in range(20):
+        player.play(Pattern.ATTENTION, b"mail")
+    player.play(Pattern.ATTENTION, b"")
+    assert pulses(levels(player, 10.0)) == pytest.approx([0.4, 0.8, 0.8, 0.8, 0.8])
+
+
 def test_what_calls_for_attention_waits_for_all_else_and_a_new_press_does_not_end_it() -> None:
     player = FeedbackPlayer()
     played(player, Pattern.STORED, 10.0, b"older")
@@ -104,6 +120,15 @@ def test_what_calls_for_attention_waits_for_all_else_and_a_new_press_does_not_en
     player.play(Pattern.STORED, ABOUT)
     player.play(Pattern.DELIVERED, ABOUT)
     assert pulses(levels(player, 10.0)) == pytest.approx([0.4, 0.4, 0.12, 0.12, 0.8, 0.8])
+
+
+def test_an_exercise_is_felt_to_be_one_before_it_is_stored_and_what_came_of_it_keeps_its_order() -> None:
+    player = FeedbackPlayer()
+    played(player, Pattern.STORED, 10.0, b"older")
+    for pattern in (Pattern.ATTENTION, Pattern.DELIVERED, Pattern.ACKNOWLEDGED, Pattern.EXERCISE, Pattern.STORED):
+        played(player, pattern, 10.0, ABOUT)
+    felt = [0.4, 1.5, 0.4, 0.12, 0.12, 0.22, 0.22, 0.22, 0.8, 0.8]
+    assert pulses(levels(player, 10.0)) == pytest.approx(felt)
 
 
 def test_of_two_presses_the_later_one_has_the_last_word() -> None:

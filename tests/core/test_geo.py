@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pynmeagps import haversine
 
-from bondmate.core.geo import distance_m
+from bondmate.core.geo import bearing_deg, distance_m
 from bondmate.records import Fix
 
 HALF_A_PER_CENT = 0.005
@@ -78,3 +78,25 @@ def test_degrees_as_if_all_were_as_long_would_be_noticed() -> None:
     one, other = PUBLISHED["Flinders Peak to Buninyong"][:2]
     flat_m = ((one.lat - other.lat) ** 2 + (one.lon - other.lon) ** 2) ** 0.5 * 111_319.491
     assert flat_m != pytest.approx(54_972.271, rel=HALF_A_PER_CENT)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "direction_deg"),
+    [
+        (at(38, -9), at(39, -9), 0),
+        (at(0, 0), at(0, 1), 90),
+        (at(38, -9), at(37, -9), 180),
+        (at(0, 0), at(0, -1), 270),
+        (at(0, 179.5), at(0, -179.5), 90),
+        (at(50, 0), at(50, 0), 0),
+        # Geoscience Australia: 306°52'05.37" on the ellipsoid
+        (at(-37.95103, 144.42487), at(-37.65282, 143.92650), 306.868),
+    ],
+)
+def test_the_direction_is_that_of_the_compass(one: Fix, other: Fix, direction_deg: float) -> None:
+    assert bearing_deg(one, other) == pytest.approx(direction_deg, abs=0.2)
+
+
+@given(st.floats(-89, 89), st.floats(-180, 180), st.floats(-89, 89), st.floats(-180, 180))
+def test_every_direction_is_from_0_up_to_360(lat: float, lon: float, to_lat: float, to_lon: float) -> None:
+    assert 0 <= bearing_deg(at(lat, lon), at(to_lat, to_lon)) < 360

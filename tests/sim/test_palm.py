@@ -28,6 +28,8 @@ def test_each_promised_pattern_is_recognised(stretch: float) -> None:
     def lengths(*nominal: int) -> list[float]:
         return [length * stretch for length in nominal]
 
+    assert felt(train(0, lengths(1500))) == (Felt("exercise", 0),)
+    assert felt(train(0, lengths(220, 220, 220))) == (Felt("acknowledged", 0),)
     assert felt(train(0, lengths(800, 800))) == (Felt("attention", 0),)
     assert felt(train(0, lengths(400))) == (Felt("stored", 0),)
     assert felt(train(5, lengths(120, 120))) == (Felt("delivered", 5 * MS),)
@@ -37,11 +39,19 @@ def test_each_promised_pattern_is_recognised(stretch: float) -> None:
 def test_patterns_follow_each_other() -> None:
     both = felt(train(0, [400, 120, 120, 400]))
     assert [one.pattern for one in both] == ["stored", "delivered", "stored"]
+    after_it = [*train(0, [1500]), *train(1900, [400]), *train(2700, [120, 120]), *train(3400, [220, 220, 220])]
+    assert [one.pattern for one in felt(after_it)] == ["exercise", "stored", "delivered", "acknowledged"]
+
+
+def test_a_machine_that_stretches_pulses_does_not_change_what_is_felt() -> None:
+    busy = [*train(0, [560]), *train(900, [200, 140]), *train(1700, [300, 230, 250], 200), *train(3200, [400])]
+    assert [one.pattern for one in felt(busy)] == ["stored", "delivered", "acknowledged", "stored"]
 
 
 def test_half_a_pattern_is_none() -> None:
     assert felt(train(0, [120])) == ()
     assert felt(train(0, [80, 80, 80, 80])) == ()
+    assert felt(train(0, [220, 220])) == ()
     assert felt(train(0, [120, 400, 120]))[0].pattern == "stored"
     assert len(felt(train(0, [120, 400, 120]))) == 1, "two halves around another pattern are not a whole"
 
