@@ -96,6 +96,11 @@ def verify1(message: bytes, external_aad: bytes, keys: dict[bytes, PublicKey]) -
     return payload
 
 
+def payload1(message: bytes) -> bytes:
+    """The payload of a tagged COSE_Sign1 that was verified before it was kept. RemoteError for what is none."""
+    return _parse(message)[2]
+
+
 def _parse(message: bytes) -> tuple[bytes, dict[Any, Any], bytes, bytes]:
     # cbor2 6 returns tuples inside tags, cbor2 5 lists: a sequence pattern takes both
     match decode(message):

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from bondmate.core.pdu import Sms
 from bondmate.core.sky import Satellite
+from bondmate.mail import KeptMessage, MessageState
 from bondmate.records import (
     Duty,
     EarlierAlert,
@@ -89,8 +90,61 @@ class Outbox(Protocol):
     async def upkeep(self, moment: Moment, keep_delivered_s: float) -> None:
         """Erase what was delivered longer ago than that, and positions and presences at once; fill the reserve again.
 
-        The newest alert stays while it is open, and so does the last position behind it.
+        The newest alert stays while it is open, and so does the last position behind it. Of messages, those that nobody
+        has to read any more go that long after they were taken, others after a month, or when they expire.
         """
+
+    # --- the mailbox -----------------------------------------------------------------------------
+
+    async def cursor(self) -> int:
+        """The number of the last message that was taken; 0 before any, and in a fresh file."""
+
+    async def take_message(
+        self,
+        message: KeptMessage,
+        *,
+        acknowledges: Sequence[bytes] = (),
+        closes: Sequence[bytes] = (),
+        by: str = "",
+        kept: Mapping[str, bytes | None] = {},
+    ) -> bool:
+        """Commit at once a message, the cursor, marks on the calls with these digests, and named octets (see keep).
+
+        False: its number is not behind the cursor, and nothing was changed. A call may be marked before its record is
+        committed.
+        """
+
+    async def messages(self, limit: int, utc_s: float | None) -> list[KeptMessage]:
+        """What an officer may read, and what has not expired where UTC is known; the newest first."""
+
+    async def message(self, number: int) -> KeptMessage | None:
+        """One that an officer may read, also when it has expired; None where there is none."""
+
+    async def unread(self, utc_s: float | None) -> int:
+        """How many of these nobody has read."""
+
+    async def unfelt(self, utc_s: float | None) -> list[KeptMessage]:
+        """Those of these that the palm still has to be told of, the oldest first."""
+
+    async def mark_message(self, number: int, state: MessageState, answer: str | None, moment: Moment) -> None:
+        """Keep what the officer did with a message; only a higher state changes anything."""
+
+    async def mark_message_felt(self, number: int) -> None:
+        """Keep that the palm was told of a message."""
+
+    async def untold(self) -> list[KeptMessage]:
+        """Messages of whatever type whose state no record has told yet, the oldest first."""
+
+    async def mark_told(self, told: Mapping[int, MessageState]) -> None:
+        """Keep of messages, by number, which state a record has told."""
+
+    # --- small states ----------------------------------------------------------------------------
+
+    async def keep(self, name: str, octets: bytes | None, moment: Moment) -> None:
+        """Keep octets under a name in place of any others; None: nothing."""
+
+    async def kept(self, name: str) -> bytes | None:
+        """What was kept under a name; None where there is nothing, and in a fresh file."""
 
 
 NOTHING_SENT = "nothing sent yet"
@@ -128,6 +182,12 @@ class Bearer(Protocol):
         Several may be under way at once; none holds another up. The caller sets the deadline.
         """
 
+    async def fetch(self, cursor: int) -> bytes:
+        """What the mailbox has behind that number, as the gateway answered it. Raises LinkError.
+
+        Where octets are scarce it always does. The caller sets the deadline.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class PartFault:
@@ -136,6 +196,13 @@ class PartFault:
     code: str
     text: str
     next: str
+
+
+class Part(Protocol):
+    """Something that may not work."""
+
+    def faults(self) -> tuple[PartFault, ...]:
+        """What is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,14 +337,13 @@ class ModemPower(Protocol):
 
 
 class Indicator(Protocol):
-    """The vibration motor and the LED."""
+    """The vibration motor, the LED and, where there is one, the buzzer."""
 
-    @property
-    def covert(self) -> bool:
-        """Whether the LED stays dark, whatever is asked."""
+    covert: bool
+    """Whether LED and buzzer do nothing, whatever is asked. It may be set at any time, and is obeyed at once."""
 
     def vibrate(self, on: bool) -> None:
-        """Drive the motor."""
+        """Drive the motor, and the buzzer."""
 
     def light(self, on: bool) -> None:
         """Drive the LED."""

@@ -79,6 +79,15 @@ ALERT_KINDS = OFFICERS_KINDS | {
 """Calls: kinds that raise an alert, or raise it again (docs/protocol.md, section 3)."""
 
 
+class How(IntEnum):
+    """How an alert was taken back (docs/protocol.md, section 3, cancellation)."""
+
+    TOOL = 0
+    PIN = 1
+    GESTURE = 2
+    DURESS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceId:
     """Four octets that never change, shown as `BM-7f3a09c1`."""
@@ -266,11 +275,20 @@ class StoredRecord:
 
 @dataclass(frozen=True, slots=True)
 class EarlierAlert:
-    """The newest alert in the outbox, whether a cancellation came behind it, and the last position that did."""
+    """The newest alert in the outbox, whether a cancellation came behind it, and the last position that did.
+
+    `acknowledged` and `closed`: when a dispatcher's message that names it was stored.
+    """
 
     alert: StoredRecord
     cancelled: bool
     position: StoredRecord | None
+    acknowledged: Moment | None = None
+    closed: Moment | None = None
+    duress: bool = False
+    """Whether the newest cancellation behind it was made under duress."""
+    acknowledged_by: str | None = None
+    closed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

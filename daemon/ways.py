@@ -44,12 +44,12 @@ class Ways:
         wake_up: Callable[[], None],
         reachable: Callable[..., None],
     ) -> None:
-        """Hear what the gateway says by itself, receipts, and over SMS that it wishes to be asked; and the modem.
+        """Hear what the gateway says by itself, receipts and that it wishes to be asked; and the modem.
 
         `reachable` is told the names of bearers that work again.
         """
         for bearer in self.over_coap:
-            bearer.listen(take_receipt)
+            bearer.listen(take_receipt, wake_up)
         if self.sms is not None:
             self.sms.listen(take_receipt, wake_up)
         if self.modem is not None:

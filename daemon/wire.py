@@ -22,6 +22,8 @@ DIGEST_OCTETS = 16
 PREVIOUS_OCTETS = 4
 NAMED_DIGEST_OCTETS = 8
 """How much of an alert's digest a cancellation names."""
+UNDER_DURESS = 3
+"""What a cancellation says of how it was made, in the octet behind that."""
 MAX_RECEIPT_OCTETS = 1024
 STORE_LOST = b""
 """The `previous` of a record when the store that held the record before it was lost."""
@@ -53,6 +55,11 @@ def record_aad(device: DeviceId, session: SessionId) -> bytes:
 def receipt_aad(device: DeviceId) -> bytes:
     """What a receipt's signature covers beside its payload (docs/protocol.md, section 4)."""
     return cbor2.dumps(["bondmate receipt 1", device.octets])
+
+
+def message_aad(device: DeviceId) -> bytes:
+    """What a mailbox message's signature covers beside its payload (docs/protocol.md, section 8)."""
+    return cbor2.dumps(["bondmate message 1", device.octets])
 
 
 def encode_record(
@@ -185,13 +192,28 @@ def _age_s(code: int) -> float:
 
 def fix_of(record: bytes) -> bytes | None:
     """The packed fix of a record of our own (tagged COSE_Sign1); None without one. ValueError for what is no record."""
-    try:
-        octets = cbor2.loads(cbor2.loads(record).value[2])[6]
-    except (cbor2.CBORDecodeError, AttributeError, LookupError, TypeError) as error:
-        raise ValueError(f"not a record: {error}") from error
+    octets = _payload(record)[6]
     if not isinstance(octets, bytes | None):
         raise ValueError("a record whose fix is no octets")  # noqa: TRY004 - from outside: the disk
     return octets
+
+
+def is_under_duress(cancellation: bytes) -> bool:
+    """Whether a cancellation of our own says so. ValueError for what is no record."""
+    body = _payload(cancellation)[7:8]
+    how = body[0][NAMED_DIGEST_OCTETS:] if body and isinstance(body[0], bytes) else b""
+    return how == bytes([UNDER_DURESS])
+
+
+def _payload(record: bytes) -> list[Any]:
+    """The elements of a record of our own. ValueError for what is no record."""
+    try:
+        elements = cbor2.loads(cbor2.loads(record).value[2])
+    except (cbor2.CBORDecodeError, AttributeError, LookupError, TypeError) as error:
+        raise ValueError(f"not a record: {error}") from error
+    if not isinstance(elements, list) or len(elements) < 7:
+        raise ValueError("not a record: no record-payload (docs/bondmate.cddl)")
+    return elements
 
 
 def ranges(numbers: Iterable[int]) -> list[int | list[int]]:

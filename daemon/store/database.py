@@ -12,6 +12,7 @@ import apsw
 from bondmate.durable import sync_directory
 from bondmate.errors import StoreError, StoreTrouble
 from bondmate.records import CHAINED, Opened
+from bondmate.store.marks import take_up
 from bondmate.store.rows import keep_clock
 from bondmate.store.schema import MIGRATIONS
 from bondmate.store.troubles import store_error, trouble_of
@@ -174,6 +175,8 @@ def _go_on_from(connection: apsw.Connection, directory: Path, number: int) -> No
         clock = wreck.clock()
         if clock is not None:
             keep_clock(connection, clock)
+        take_up(connection, wreck.marks())
+        connection.executemany("INSERT OR IGNORE INTO small VALUES (?, ?)", wreck.small())
         connection.executemany("INSERT OR IGNORE INTO salvage VALUES (?, ?, ?)", wreck.salvage())
         connection.execute("INSERT OR REPLACE INTO salvage (damaged) VALUES (?)", (number,))
     finally:

@@ -3,16 +3,14 @@
 Every call runs in the one thread that owns the connection; nothing here touches the event loop's time.
 """
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import apsw
 
-from bondmate.errors import StoreError, StoreTrouble
 from bondmate.records import (
     DeviceId,
     Duty,
@@ -20,86 +18,26 @@ from bondmate.records import (
     Felt,
     History,
     Moment,
-    Opened,
     SessionId,
     SignedRecord,
     StoredRecord,
     Stream,
 )
-from bondmate.store import queries, rows
-from bondmate.store.database import DATABASE_FILE, abandon, open_database, set_aside
-from bondmate.store.reserve import Reserve
-from bondmate.store.salvage import Salvage
-from bondmate.store.troubles import store_error
-from bondmate.store.worker import Worker
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
+from bondmate.store import mail, queries, rows
+from bondmate.store.marks import Mark, find
+from bondmate.wire import is_under_duress
 
 REWRITTEN_OCTETS = 4 << 20
 """A file up to this size is written anew where something was erased: it takes milliseconds, and as much memory. One
 that is larger holds the records of an outage, and is swept when they are delivered."""
 
 
-class SqliteOutbox:
+class SqliteOutbox(mail.MailStore):
     """Implements ports.Outbox on a file in a directory. What its methods promise stands there."""
 
     def __init__(self, directory: Path, device: DeviceId) -> None:
-        self._directory = directory
-        self._path = directory / DATABASE_FILE
+        super().__init__(directory)
         self._device = device
-        self._worker = Worker()
-        self._reserve = Reserve(directory)
-        self._salvage = Salvage(directory, self._reserve)
-        self._connection: apsw.Connection | None = None
-        self._to_sweep = True
-        """Records were deleted, perhaps by an earlier session, and copies of them may be left in the file."""
-        self._changed: dict[bytes, int] = {}
-        """The places of alerts that the disk has changed, by the digests under which they were handed out."""
-
-    async def open(self) -> Opened:
-        """See ports.Outbox. The reserve of a full disk may be used."""
-
-        def run() -> Opened:
-            if self._connection is not None:
-                return Opened.ALREADY
-            self._connection, opened = self._reserve.spend(lambda: open_database(self._directory))
-            return opened
-
-        return await self._run(run)
-
-    async def salvage(self) -> int:
-        """See ports.Outbox. In many small steps: what else is to be done goes between them."""
-        saved = 0
-        try:
-            while (step := await self._write(self._salvage.step)) is not None:
-                saved += step
-        except StoreError:
-            if not saved:
-                raise
-        if saved:
-            log.warning("%d records that wait to be delivered were saved from what was set aside", saved)
-        return saved
-
-    async def close(self) -> None:
-        """Close the file and end the thread; for good. Raises nothing: what was committed is in the log."""
-
-        def run() -> None:
-            self._salvage.close()
-            connection, self._connection = self._connection, None
-            if connection is None:
-                return
-            try:
-                if self._reserve.spent:
-                    # deleting the log would give its room to whoever filled the disk
-                    abandon(connection)
-                else:
-                    connection.close()
-            except Exception as error:  # noqa: BLE001 - nobody can do anything about it
-                log.warning("%s could not be closed: %s", self._path, error)
-
-        await self._worker.close(run)
 
     async def history(self) -> History:
         """See ports.Outbox."""
@@ -150,6 +88,7 @@ class SqliteOutbox:
                 " WHERE session = ? AND began_lifetime_s > ? AND began_lifetime_s <= ?",
                 (by_s, session.octets, since_s, until_s),
             )
+            mail.shift(connection, since_s, until_s, by_s)
 
         await self._write(run)
 
@@ -217,18 +156,34 @@ class SqliteOutbox:
             newest: Any = connection.execute(queries.NEWEST_ALERT).fetchone()
             if newest is None:
                 return None
-            found = connection.execute(
-                f"SELECT {rows.COLUMNS} FROM record WHERE position = ?",  # noqa: S608 - a constant
-                newest[:1],
-            ).fetchall()
-            for alert in rows.readable(self._device, found, self._changed):
-                cancelled = bool(connection.execute(queries.CANCELLED, newest).get)
+            for alert in self._at(connection, newest[0]):
                 last = connection.execute(queries.NEWEST_POSITION, newest[:1]).get
-                where = connection.execute(f"SELECT {rows.COLUMNS} FROM record WHERE position = ?", (last,)).fetchall()  # noqa: S608 - a constant
-                return EarlierAlert(alert, cancelled, next(rows.readable(self._device, where, self._changed), None))
+                acknowledged = find(connection, Mark.ACKNOWLEDGED, newest[0])
+                closed = find(connection, Mark.CLOSED, newest[0])
+                return EarlierAlert(
+                    alert,
+                    cancelled=bool(connection.execute(queries.CANCELLED, newest).get),
+                    position=next(iter(self._at(connection, last)), None),
+                    acknowledged=acknowledged and acknowledged[0],
+                    closed=closed and closed[0],
+                    duress=self._under_duress(connection, newest),
+                    acknowledged_by=acknowledged and acknowledged[1],
+                    closed_by=closed and closed[1],
+                )
             return None
 
         return await self._read(run)
+
+    def _at(self, connection: apsw.Connection, place: int | None) -> list[StoredRecord]:
+        """The record there, if it can be read."""
+        found = connection.execute(f"SELECT {rows.COLUMNS} FROM record WHERE position = ?", (place,)).fetchall()  # noqa: S608 - a constant
+        return list(rows.readable(self._device, found, self._changed))
+
+    def _under_duress(self, connection: apsw.Connection, newest: tuple[Any, ...]) -> bool:
+        for end in self._at(connection, connection.execute(queries.LAST_CANCELLATION, newest).get):
+            with suppress(ValueError):
+                return is_under_duress(end.record.data)
+        return False
 
     async def duty(self) -> Duty | None:
         """See ports.Outbox. One that cannot be read counts as none: then the device is off duty."""
@@ -247,68 +202,10 @@ class SqliteOutbox:
         older_s = moment.lifetime_s - keep_delivered_s
         while await self._write(lambda connection: _erase(connection, older_s), moment):
             self._to_sweep = True
+        if await self._write(lambda connection: mail.erase(connection, moment, older_s), moment):
+            self._to_sweep = True
         self._to_sweep = not await self._read(lambda connection: _sweep(connection, rewrite=self._to_sweep))
         await self._run(self._reserve.fill)
-
-    async def _read(self, run: Callable[[apsw.Connection], T]) -> T:
-        return await self._run(lambda: self._guarded(run))
-
-    async def _write(
-        self, run: Callable[[apsw.Connection], T], moment: Moment | None = None, *, spends: bool = False
-    ) -> T:
-        def transaction(connection: apsw.Connection) -> T:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = run(connection)
-                if moment is not None:
-                    rows.keep_clock(connection, moment)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            return result
-
-        def call() -> T:
-            return self._guarded(transaction)
-
-        return await self._run((lambda: self._reserve.spend(call)) if spends else call)
-
-    async def _run(self, call: Callable[[], T]) -> T:
-        """What the call raises that nobody has thought of is an error of the store too: it must not end the process."""
-        try:
-            return await self._worker.run(call)
-        except StoreError:
-            raise
-        except Exception as error:
-            raise StoreError(f"{self._path} failed: {type(error).__name__}: {error}") from error
-
-    def _guarded(self, run: Callable[[apsw.Connection], T]) -> T:
-        connection = self._connection
-        if connection is None:
-            raise StoreError("the outbox is not open")
-        try:
-            return run(connection)
-        except (apsw.Error, OSError, UnicodeDecodeError) as error:
-            failure = store_error(f"{self._path} failed", error, connection.system_errno)
-            if failure.trouble is StoreTrouble.DAMAGED:
-                failure = StoreError(f"{self._path} is damaged ({error}): {self._give_up(connection)}", failure.trouble)
-            elif connection.in_transaction:
-                # it could not even be rolled back, so all that follows would fail too: the next `open` begins afresh
-                self._connection = None
-                abandon(connection)
-            raise failure from error
-
-    def _give_up(self, connection: apsw.Connection) -> str:
-        """Set the damaged file aside, so that the next `open` makes a fresh one; says what was done."""
-        self._connection = None
-        try:
-            abandon(connection)
-            text = f"set aside as {set_aside(self._directory)}"
-        except (apsw.Error, OSError) as error:
-            text = f"and cannot be set aside: {error}"
-        log.critical("%s is damaged: %s", self._path, text)
-        return text
 
 
 def _erase(connection: apsw.Connection, older_s: float) -> int:
@@ -316,7 +213,7 @@ def _erase(connection: apsw.Connection, older_s: float) -> int:
     newest: Any = connection.execute(queries.NEWEST_ALERT).fetchone() or queries.NO_ALERT
     position = connection.execute(queries.NEWEST_POSITION, newest[:1]).get
     steps: list[tuple[str, tuple[Any, ...]]] = [(queries.ERASABLE, (*newest, older_s, position))]
-    if connection.execute(queries.CANCELLED, newest).get:
+    if connection.execute(queries.CANCELLED, newest).get or find(connection, Mark.CLOSED, newest[0]):
         position = None
         if not connection.execute(queries.NEEDED_YET, (*newest, older_s)).get:
             steps.insert(0, ("?", newest[:1]))

@@ -37,6 +37,12 @@ CANCELLED = (
 )
 """The newest alert."""
 
+LAST_CANCELLATION = (
+    f"SELECT position FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - constants
+    f" AND kind = {int(Kind.CANCELLATION)} AND {_BEHIND} ORDER BY position DESC LIMIT 1"
+)
+"""Of the newest alert."""
+
 PENDING = (
     f"SELECT {rows.COLUMNS} FROM record INDEXED BY record_pending"  # noqa: S608 - constants
     " WHERE receipt IS NULL AND stream = ? AND position < ? ORDER BY position DESC"
@@ -54,7 +60,7 @@ NEEDED_YET = (
     f"SELECT EXISTS (SELECT 1 FROM record INDEXED BY record_stream WHERE stream = {int(Stream.ALERT)}"  # noqa: S608 - a constant
     f" AND (NOT {_BEHIND} OR receipt IS NULL OR delivered_lifetime_s >= ?4))"
 )
-"""Whether the newest alert has to stay though it is closed: an older one that is there must not pass for the newest,
+"""Whether the newest alert has to stay though it is over: an older one that is there must not pass for the newest,
 and it must not pass for open when what closed it was erased before it."""
 
 ERASABLE_POSITIONS = (

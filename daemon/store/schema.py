@@ -67,10 +67,42 @@ MIGRATIONS = (
         began_at_ms      INTEGER
     ) STRICT;
     """,
+    """
+    CREATE TABLE mark (
+        digest     BLOB NOT NULL CHECK (length(digest) = 16),
+        what       INTEGER NOT NULL,
+        lifetime_s REAL NOT NULL,
+        at_ms      INTEGER,
+        operator   TEXT NOT NULL,
+        PRIMARY KEY (digest, what)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE mailbox (
+        id         INTEGER PRIMARY KEY CHECK (id = 0),
+        cursor     INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE message (
+        number     INTEGER PRIMARY KEY,
+        type       INTEGER NOT NULL,
+        data       BLOB NOT NULL,
+        digest     BLOB NOT NULL CHECK (length(digest) = 16),
+        expires_s  INTEGER,
+        taken_lifetime_s REAL NOT NULL,
+        taken_at_ms      INTEGER,
+        state      INTEGER NOT NULL,
+        answer     TEXT,
+        felt       INTEGER NOT NULL,
+        told       INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE small (
+        name       TEXT PRIMARY KEY,
+        value      BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """Each entry brings the schema from version i to i + 1; `user_version` says how many were applied.
 
 A head of NULLs is one that was lost; a stream that never had a record has no row. A row of `salvage` says that a
 damaged file, by its number, is still to be taken up, but for what was taken: lower streams, and positions up to there.
-Off duty, `duty` has no row.
+Off duty, `duty` has no row. A mark is on a call, by its digest: 1 acknowledged, 2 closed. Of a message, `told` is the
+last state that a record was made of; `small` has whatever parts of the device keep under a name.
 """

@@ -1,4 +1,4 @@
-"""What can still be read of a damaged file: records that no receipt was kept for, and cancellations, bit by bit.
+"""What can still be read of a damaged file: records that no receipt was kept for, and all of alerts, bit by bit.
 
 Reads alone: the damaged file and its log stay as they are, for somebody who knows more about it. What is damaged is not
 there; whether a disk that fails to read is given another chance is the caller's choice. See salvage.
@@ -17,8 +17,8 @@ from typing import Any
 import apsw
 
 from bondmate.errors import StoreTrouble
-from bondmate.records import Felt, Kind, Moment, Stream
-from bondmate.store import rows
+from bondmate.records import Felt, Moment, Stream
+from bondmate.store import marks, rows
 from bondmate.store.troubles import store_error, trouble_of
 from bondmate.wire import digest
 
@@ -33,9 +33,10 @@ LOOKED_AT = 1000
 _BY_INDEX = "SELECT CAST(stream AS INTEGER), position, 1 FROM record INDEXED BY record_pending WHERE receipt IS NULL"
 _BY_TABLE = (
     "SELECT CAST(stream AS INTEGER), position, receipt IS NULL"  # noqa: S608 - a constant
-    f" OR (stream = {int(Stream.ALERT)} AND kind = {int(Kind.CANCELLATION)}) FROM record NOT INDEXED"
+    f" OR stream = {int(Stream.ALERT)} FROM record NOT INDEXED"
 )
-"""Cancellations also with a receipt: without them what they closed would look open. The gateway takes them once."""
+"""Of the alerts' stream also what has a receipt: an alert that is open must not be forgotten, and without cancellations
+what they closed would look open. The gateway takes them once."""
 WALKS = (
     f"{_BY_INDEX} ORDER BY stream, position",
     f"{_BY_INDEX} ORDER BY stream DESC, position DESC",
@@ -111,6 +112,15 @@ class Wreck:
             for number, stream, place in self._as_far_as_possible(sql)
             if None not in (stream, place)
         ]
+
+    def marks(self) -> list[tuple[Any, ...]]:
+        """What a human said of calls, as rows of its table; a file of an earlier version has none."""
+        return list(self._as_far_as_possible(marks.READ))
+
+    def small(self) -> list[tuple[Any, ...]]:
+        """Small states, by name; whoever reads one looks whether it makes sense."""
+        found = self._as_far_as_possible("SELECT CAST(name AS TEXT), CAST(value AS BLOB) FROM small")
+        return [(name, value) for name, value in found if None not in (name, value)]
 
     def behind(self, place: Place, limit: int) -> Sequence[Place] | None:
         """The places behind one, alerts first, then the oldest; None while some are still to be found: ask again."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from aiocoap import (
     BAD_REQUEST,
     CHANGED,
+    GET,
     POST,
     REQUEST_ENTITY_TOO_LARGE,
     UNAUTHORIZED,
@@ -40,6 +41,8 @@ RENEW_S = 60.0
 """But no sooner again than this: whoever answers everything with 4.01 would drive it round and round."""
 
 MAX_RECEIPT_OCTETS = 1024
+MAX_ANSWER_OCTETS = 1200
+"""Of any answer: the messages of a mailbox are the longest."""
 
 
 class Tuning(Reliable):  # type: ignore[misc]  # untyped
@@ -68,6 +71,21 @@ class Receipts(resource.Resource):  # type: ignore[misc]  # untyped
         except RemoteError as problem:
             log.warning("a receipt from the gateway was not accepted: %s", problem)
             return Message(code=BAD_REQUEST)
+        return Message(code=CHANGED)
+
+
+class Wake(resource.Resource):  # type: ignore[misc]  # untyped
+    """The device's resource `/w`: the gateway wishes to be asked."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._wake = wake
+
+    async def render_post(self, request: Message) -> Message:
+        """2.04."""
+        if not isinstance(request.remote, OSCOREAddress):
+            return Message(code=UNAUTHORIZED)
+        self._wake()
         return Message(code=CHANGED)
 
 
@@ -118,18 +136,31 @@ class CoapBearer:
         self._busy: set[_Line] = set()
         self._closed = False
 
-    def listen(self, take_receipt: Callable[[bytes], None]) -> None:
-        """Give each receipt that comes to `/c` to `take_receipt`, which raises RemoteError for a false one."""
+    def listen(self, take_receipt: Callable[[bytes], None], wake: Callable[[], None]) -> None:
+        """Hear the gateway on every open socket, also the idle ones.
+
+        Each receipt that comes to `/c` is given to `take_receipt`, which raises RemoteError for a false one; `wake` is
+        the gateway's wish to be asked.
+        """
         self._site.add_resource(["c"], Receipts(take_receipt))
+        self._site.add_resource(["w"], Wake(wake))
 
     async def send(self, submission: bytes) -> bytes:
         """See ports.Bearer."""
+        return await self._ask(Message(code=POST, uri_path=["r"], payload=submission, transport_tuning=Tuning()))
+
+    async def fetch(self, cursor: int) -> bytes:
+        """See ports.Bearer."""
+        return await self._ask(Message(code=GET, uri_path=["m"], uri_query=[str(cursor)], transport_tuning=Tuning()))
+
+    async def _ask(self, request: Message) -> bytes:
+        """One exchange, on a socket of its own; the payload of the authenticated answer. Raises LinkError."""
         security = self._security
         line: _Line | None = None
         try:
             line = await self._idle_line() or await self._open(security)
             self._busy.add(line)
-            payload = await line.unless_lost(_exchange(line.endpoint, security, submission))
+            payload = await line.unless_lost(_exchange(line.endpoint, security, request))
         except BaseException as failure:
             self.why_not = str(failure) if isinstance(failure, LinkError) else "no answer in time"
             if isinstance(failure, UnauthorizedError) and security is self._security:
@@ -192,9 +223,8 @@ class CoapBearer:
                 await line.close()
 
 
-async def _exchange(endpoint: Endpoint, security: SessionContext, submission: bytes) -> bytes:
-    """Post one submission and return the payload of the authenticated answer. Raises LinkError."""
-    request = Message(code=POST, uri_path=["r"], payload=submission, transport_tuning=Tuning())
+async def _exchange(endpoint: Endpoint, security: SessionContext, request: Message) -> bytes:
+    """Send one request and return the payload of the authenticated answer. Raises LinkError."""
     request.remote = endpoint.gateway
     try:
         response = await endpoint.context.request(request, handle_blockwise=False).response
@@ -214,6 +244,8 @@ async def _exchange(endpoint: Endpoint, security: SessionContext, submission: by
         raise LinkError(f"an answer outside OSCORE ({response.code}), which proves nothing")
     if not response.code.is_successful():
         raise LinkError(f"the gateway answered {response.code}")
+    if len(response.payload) > MAX_ANSWER_OCTETS:
+        raise LinkError(f"an answer of {len(response.payload)} octets, where {MAX_ANSWER_OCTETS} are allowed")
     return bytes(response.payload)
 
 

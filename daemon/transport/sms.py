@@ -86,6 +86,10 @@ class SmsBearer:
             raise
         self.why_not = "the network took it; no receipt came yet"
 
+    async def fetch(self, cursor: int) -> bytes:
+        """See ports.Bearer. Mailbox messages do not travel by SMS."""
+        raise LinkError(f"nothing behind message {cursor} can come: SMS carries no mailbox")
+
     def renewed(self, session: SessionId) -> None:
         """Another bearer learnt that our start counter is behind what the gateway saw: go on ahead, as it does."""
         self.session, self._security = session, SessionContext(self._keys, session)

@@ -27,7 +27,7 @@ from bondmate.records import (
     Stream,
     UtcTime,
 )
-from bondmate.store import outbox as outbox_module
+from bondmate.store import file as file_module
 from bondmate.store import queries as sql
 from bondmate.store import rows
 from bondmate.store.database import DATABASE_FILE, open_database
@@ -558,6 +558,7 @@ def test_a_record_of_a_newer_daemon_stays_and_holds_nothing_up(
         (sql.NEWEST_ALERT, (), "record_stream"),
         (sql.NEWEST_POSITION, (1,), "record_stream"),
         (sql.CANCELLED, (1, b"", 1), "record_stream"),
+        (sql.LAST_CANCELLATION, (1, b"", 1), "record_stream"),
         (sql.ERASABLE, (1, b"", 1, 1.0, 1), "record_delivered"),
         (sql.ERASABLE_POSITIONS, (1,), "record_stream"),
         (sql.NEEDED_YET, (1, b"", 1, 1.0), "record_stream"),
@@ -595,7 +596,7 @@ def test_whatever_a_call_raises_is_an_error_of_the_store(tmp_path: Path, monkeyp
     async def use(outbox: SqliteOutbox) -> None:
         monkeypatch.setattr(rows, "keep_clock", surprise)
         monkeypatch.setattr(outbox._reserve, "fill", surprise)
-        monkeypatch.setattr(outbox_module, "open_database", surprise)
+        monkeypatch.setattr(file_module, "open_database", surprise)
         outbox._changed = surprise  # type: ignore[assignment]
         results = await every_call(outbox)
         await outbox.close()

@@ -640,7 +640,7 @@ def test_the_gateway_pushes_a_receipt_of_a_record_it_holds(device: Device, gatew
     async def send() -> None:
         pushed: list[bytes] = []
         async with closing(device.bearer(gateway.address)) as bearer:
-            bearer.listen(pushed.append)
+            bearer.listen(pushed.append, lambda: None)
             with record_of(device, bearer, gateway) as (hand, record):
                 await bearer.send(record)
                 assert pushed == []
@@ -652,10 +652,10 @@ def test_the_gateway_pushes_a_receipt_of_a_record_it_holds(device: Device, gatew
 
 
 @contextlib.asynccontextmanager
-async def listening(device: Device, take: Callable[[bytes], None]) -> Any:
+async def listening(device: Device, take: Callable[[bytes], None], wake: Callable[[], None] = lambda: None) -> Any:
     """A peer, the address of a device that listens to it, and the gateway's end of the session."""
     async with peer() as one, closing(device.bearer(one.address)) as bearer:
-        bearer.listen(take)
+        bearer.listen(take, wake)
         context = device.gateway_side(bearer.session)
         sending = asyncio.ensure_future(bearer.send(SUBMISSION))
         raw, whence = await one.take()

@@ -611,3 +611,9 @@ def test_an_alert_goes_out_and_its_receipt_comes_back_also_after_a_restart(netwo
     on_air = network.messages()
     assert [(each["from"], each["to"]) for each in on_air] == [(OWN, NUMBER), (NUMBER, OWN)] * 3
     assert all(each["dcs"] == 4 and not each["udhi"] and len(each["ud"]) <= 2 * 140 for each in on_air)
+
+
+def test_no_mailbox_travels_by_sms(desk: Desk) -> None:
+    with pytest.raises(LinkError, match="SMS carries no mailbox"):
+        run(desk.bearer.fetch(1))
+    assert desk.phone.sent == []
