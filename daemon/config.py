@@ -5,19 +5,18 @@ A bad file gives every fault at once. Nothing here starts or opens anything.
 
 import datetime as dt
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bondmate import rules
 from bondmate.core.receivers import RECEIVERS
 from bondmate.errors import ConfigurationError
+from bondmate.records import Kind
+from bondmate.sections import Document
 
 _MAX_OCTETS = 64 * 1024
-_MAX_SHOWN = 80
-"""Characters of what was refused in its message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,39 @@ class GpioSection:
     button_pin: int = rules.key(rules.PIN)
     vibration_pin: int = rules.key(rules.PIN)
     led_pin: int = rules.key(rules.PIN)
+    second_button_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
+    buzzer_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
+    case_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
+    power_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
+    man_down_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
 
 
 @dataclass(frozen=True, slots=True)
 class PanicSection:
-    """The gesture that raises an alert."""
+    """What counts as a hold."""
 
     hold_s: float = rules.key(rules.number(0.05, 10), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GesturesSection:
+    """Which kind of call each gesture raises; None: nothing."""
+
+    hold: Kind = rules.key(rules.CALL, Kind.PANIC)
+    double: Kind | None = rules.key(rules.CALL_OR_NONE, None)
+    triple: Kind | None = rules.key(rules.CALL_OR_NONE, None)
+    second_hold: Kind | None = rules.key(rules.CALL_OR_NONE, None)
+    second_double: Kind | None = rules.key(rules.CALL_OR_NONE, None)
+    second_triple: Kind | None = rules.key(rules.CALL_OR_NONE, None)
+    cancel: str | None = rules.key(rules.or_none(rules.one_of("double", "triple")), None)
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticSection:
+    """Calls that the device raises by itself."""
+
+    countdown_s: float = rules.key(rules.number(5, 120), 30.0)
+    man_down_s: float = rules.key(rules.number(5, 120), 15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +151,20 @@ class IndicatorSection:
 
 
 @dataclass(frozen=True, slots=True)
+class BatterySection:
+    """The battery, if it can be read."""
+
+    path: Path | None = rules.key(rules.or_none(rules.DIRECTORY), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSection:
+    """The local API."""
+
+    console_user: str = rules.key(rules.USER, "bondmate-console")
+
+
+@dataclass(frozen=True, slots=True)
 class LogSection:
     """What goes to the journal."""
 
@@ -139,6 +178,8 @@ class Configuration:
     device: DeviceSection
     gpio: GpioSection
     panic: PanicSection
+    gestures: GesturesSection
+    automatic: AutomaticSection
     gnss: GnssSection
     modem: ModemSection
     sms: SmsSection
@@ -148,39 +189,19 @@ class Configuration:
     store: StoreSection
     delivery: DeliverySection
     indicator: IndicatorSection
+    battery: BatterySection
+    api: ApiSection
     log: LogSection
 
 
 def parse(text: str, name: str) -> Configuration:
     """Read the text of the file called `name`; ConfigurationError has one line for each fault."""
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        # beside its own ValueError tomllib lets those of numbers and of deep nesting through
-        raise ConfigurationError([f"{name}: not TOML: {error}"]) from error
-    problems: list[str] = []
-    sections: dict[str, Any] = {}
-    known: dict[str, Any] = {section.name: section.type for section in fields(Configuration)}
-    for unknown in document.keys() - known.keys():
-        place = _place(text, name, unknown, None)
-        problems.append(f"{place}: unknown section or key; there are {_list(known)}")
-    for section, kind in known.items():
-        values = document.get(section, {})
-        if isinstance(values, dict):
-            sections[section] = _section(kind, section, values, text, name, problems)
-        else:
-            problems.append(
-                f"{_place(text, name, section, None)}: found {_shown(values)}, allowed is a section [{section}]"
-            )
-    pins = [*_pins(sections.get("gpio")), *_power_pins(sections.get("modem"))]
-    if len(set(pins)) < len(pins):
-        problems.append(
-            f"{_place(text, name, 'gpio', None)}: button_pin, vibration_pin, led_pin and the modem's pins must differ"
-        )
-    if _is_alone(sections.get("sms"), sections.get("modem")):
-        problems.append(f"{_place(text, name, 'sms', 'gateway_number')}: SMS needs a modem: set modem.port")
-    if problems:
-        raise ConfigurationError(sorted(problems, key=_line_number))
+    document = Document(text, name)
+    sections = document.read({section.name: section.type for section in fields(Configuration)})
+    _check_pins(document, sections)
+    _check_gestures(document, sections)
+    _check_sms(document, sections)
+    document.settle()
     return Configuration(**sections)
 
 
@@ -214,70 +235,39 @@ def _start_of(path: Path) -> bytes:
         return file.read(_MAX_OCTETS + 1)
 
 
-def _section(kind: Any, section: str, values: Mapping[str, Any], text: str, name: str, problems: list[str]) -> Any:
-    known: dict[str, tuple[rules.Rule, Any]] = {
-        key.name: (key.metadata[rules.METADATA], key.default) for key in fields(kind)
-    }
-    problems += [
-        f"{_place(text, name, section, unknown)}: unknown key; there are {_list(known)}"
-        for unknown in values.keys() - known.keys()
-    ]
-    accepted: dict[str, Any] = {}
-    for key, (rule, default) in known.items():
-        if key not in values:
-            if default is MISSING:
-                problems.append(f"{_place(text, name, section, key)}: missing, allowed is {rule.allowed}")
-        elif rule.check(values[key]):
-            accepted[key] = rule.convert(values[key])
-        else:
-            problems.append(
-                f"{_place(text, name, section, key)}: found {_shown(values[key])}, allowed is {rule.allowed}"
-            )
-    missing = [key for key, (_, default) in known.items() if default is MISSING and key not in accepted]
-    return None if missing else kind(**accepted)
+def _check_pins(document: Document, sections: dict[str, Any]) -> None:
+    """Two parts at one pin would both be dead."""
+    owners: dict[int, str] = {}
+    for section, key, pin in _pins(sections):
+        owner = owners.setdefault(pin, f"{section}.{key}")
+        if owner != f"{section}.{key}":
+            document.fault(section, key, f"pin {pin} is that of {owner} already; all pins must differ")
 
 
-def _pins(gpio: GpioSection | None) -> list[int]:
-    return [] if gpio is None else [gpio.button_pin, gpio.vibration_pin, gpio.led_pin]
+def _pins(sections: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """Section, key and number of each pin that is used."""
+    for section in ("gpio", "modem"):
+        if (values := sections.get(section)) is not None:
+            for key in fields(values):
+                if key.name.endswith("_pin") and (pin := getattr(values, key.name)) is not None:
+                    yield section, key.name, pin
 
 
-def _power_pins(modem: ModemSection | None) -> list[int]:
-    both = () if modem is None else (modem.power_key_pin, modem.power_rail_pin)
-    return [pin for pin in both if pin is not None]
+def _check_gestures(document: Document, sections: dict[str, Any]) -> None:
+    gestures: GesturesSection | None = sections.get("gestures")
+    gpio: GpioSection | None = sections.get("gpio")
+    if gestures is None or gpio is None:
+        return
+    if gestures.cancel is not None and getattr(gestures, gestures.cancel) is not None:
+        raises = f"gestures.{gestures.cancel} raises an alert"
+        document.fault("gestures", "cancel", f"{raises}: the same gesture cannot take one back")
+    for key in ("second_hold", "second_double", "second_triple"):
+        if gpio.second_button_pin is None and getattr(gestures, key) is not None:
+            document.fault("gestures", key, "there is no second button: set gpio.second_button_pin")
 
 
-def _is_alone(sms: SmsSection | None, modem: ModemSection | None) -> bool:
-    return sms is not None and sms.gateway_number is not None and modem is not None and modem.port is None
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
-
-
-def _list(names: Mapping[str, Any]) -> str:
-    return ", ".join(names)
-
-
-def _place(text: str, name: str, section: str, key: str | None) -> str:
-    """`file:line: section.key`, where the line can be told; tomllib does not keep lines."""
-    wanted = section if key is None else f"{section}.{key}"
-    # an unknown key may be anything in quotes
-    shown = wanted if wanted.isprintable() and len(wanted) <= _MAX_SHOWN else _shown(wanted)
-    current = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
-            current = header[1]
-            here = current
-        elif pair := re.match(r"\s*([\w.-]+)\s*=", line):
-            here = f"{current}.{pair[1]}".lstrip(".")
-        else:
-            continue
-        if here == wanted:
-            return f"{name}:{number}: {shown}"
-    return f"{name}: {shown}"
-
-
-def _line_number(problem: str) -> int:
-    match = re.match(r".*?:(\d+): ", problem)
-    return int(match[1]) if match else 0
+def _check_sms(document: Document, sections: dict[str, Any]) -> None:
+    sms: SmsSection | None = sections.get("sms")
+    modem: ModemSection | None = sections.get("modem")
+    if sms is not None and sms.gateway_number is not None and modem is not None and modem.port is None:
+        document.fault("sms", "gateway_number", "SMS needs a modem: set modem.port")

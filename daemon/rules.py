@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bondmate.core import receivers
+from bondmate.records import OFFICERS_KINDS
 
 METADATA = "rule"
 """Where a field of a section has its rule."""
@@ -89,6 +90,17 @@ def or_none(rule: Rule) -> Rule:
 PORT_OR_NONE = or_none(PORT)
 FILE_OR_NONE = or_none(Rule("an absolute path of a file", _is_path, Path))
 PIN_OR_NONE = or_none(PIN)
+CALL = Rule(
+    " or ".join(f'"{kind.label}"' for kind in sorted(OFFICERS_KINDS)),
+    lambda value: value in [kind.label for kind in OFFICERS_KINDS],
+    lambda value: next(kind for kind in OFFICERS_KINDS if kind.label == value),
+)
+CALL_OR_NONE = or_none(CALL)
+USER = Rule(
+    "the name of a user of this system",
+    # useradd(8): a small letter or _ first, then letters, digits, _ and -, 32 octets at most
+    lambda value: isinstance(value, str) and re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", value) is not None,
+)
 APN = Rule(
     "the name of an access point, or nothing for the network's own",
     # 3GPP TS 23.003, 9.1: labels of letters, digits and hyphens, 100 octets at most

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bondmate import config
 from bondmate.config import Configuration
 from bondmate.errors import ConfigurationError
+from bondmate.records import Kind
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "bondmate.example.toml"
 NEEDED = """\
@@ -66,7 +67,7 @@ def test_the_values_of_the_example_are_the_defaults() -> None:
         if "=" not in line or line.startswith("#") or (section, line.split("=")[0].strip()) in needed:
             kept.append(line)
     bare = "\n".join(kept)
-    assert len(tomllib.loads(bare)["gpio"]) == 4
+    assert set(tomllib.loads(bare)["gpio"]) == {"factory", "button_pin", "vibration_pin", "led_pin"}
     assert "hold_s =" not in bare
     assert config.parse(bare, "bare") == config.load(EXAMPLE)[0]
 
@@ -89,6 +90,12 @@ def test_a_file_with_what_is_needed_has_defaults_for_the_rest() -> None:
     assert (configuration.gnss.speed_baud, configuration.clock.source) == (None, "gnss")
     assert (configuration.indicator.covert, configuration.log.level) == (True, "info")
     assert configuration.gpio == config.GpioSection(factory="mock", button_pin=17, vibration_pin=18, led_pin=27)
+    assert configuration.gpio.second_button_pin is None
+    assert configuration.battery.path is None
+    assert (configuration.gestures.hold, configuration.gestures.double) == (Kind.PANIC, None)
+    assert configuration.gestures.cancel is None, "only the PIN takes an alert back"
+    assert (configuration.automatic.countdown_s, configuration.automatic.man_down_s) == (30.0, 15.0)
+    assert configuration.api.console_user == "bondmate-console"
 
 
 def test_a_configuration_cannot_be_changed() -> None:
@@ -99,6 +106,8 @@ def test_a_configuration_cannot_be_changed() -> None:
 
 WORDS: dict[str, object] = {
     '"auto"': None, '"none"': None, "[]": (), '["gps", "galileo"]': ("gps", "galileo"),
+    '"panic"': Kind.PANIC, '"assistance"': Kind.ASSISTANCE, '"medical"': Kind.MEDICAL,
+    '"/sys/class/power_supply/BAT0"': Path("/sys/class/power_supply/BAT0"),
     '["+4915559999", "+1234"]': ("+4915559999", "+1234"), '"/etc/bondmate/pin"': Path("/etc/bondmate/pin"),
 }  # fmt: skip
 """What these values become; the others stay what they are."""
@@ -133,6 +142,14 @@ WORDS: dict[str, object] = {
         ("store", "deadline_s", ["0.05", "10"], ["0", "11"]),
         ("store", "keep_delivered_h", ["0", "8760", "0.5"], ["-1", "8761", "inf", "true", '"72"']),
         ("delivery", "race_after_s", ["0.5", "60"], ["0.4", "61", "nan", "false"]),
+        ("gestures", "hold", ['"panic"', '"assistance"', '"medical"'], ['"none"', '"tamper"', '"Panic"', "1", "[]"]),
+        ("gestures", "double", ['"panic"', '"none"'], ['"man-down"', '"exercise"', '"escalation"', "{}"]),
+        ("gestures", "triple", ['"medical"', '"none"'], ['"check-in-missed"', '""', "true"]),
+        ("gestures", "cancel", ['"double"', '"triple"', '"none"'], ['"hold"', '"second_double"', "2", "false"]),
+        ("automatic", "countdown_s", ["5", "120", "30.5"], ["4.9", "121", "0", "true", '"30"']),
+        ("automatic", "man_down_s", ["5", "120"], ["4", "120.1", "nan"]),
+        ("battery", "path", ['"/sys/class/power_supply/BAT0"', '"none"'], ['"BAT0"', '""', "1"]),
+        ("api", "console_user", ['"bondmate-console"', '"_x1"', '"root"'], ['"Root"', '""', '"a b"', '"1a"', "0"]),
         ("indicator", "covert", ["true", "false"], ["1", '"true"']),
         ("log", "level", ['"debug"', '"warning"'], ['"error"', '""']),
     ],
@@ -176,9 +193,65 @@ def test_a_pin_factory_has_a_name(value: str) -> None:
     assert problem.endswith("allowed is the name of a gpiozero pin factory")
 
 
+OPTIONAL_PINS = ("second_button_pin", "buzzer_pin", "case_pin", "power_pin", "man_down_pin")
+
+
 def test_pins_must_differ() -> None:
     [problem] = problems(NEEDED.replace("led_pin = 27", "led_pin = 17"))
-    assert problem == "device.toml:1: gpio: button_pin, vibration_pin, led_pin and the modem's pins must differ"
+    assert problem == "device.toml:5: gpio.led_pin: pin 17 is that of gpio.button_pin already; all pins must differ"
+
+
+@pytest.mark.parametrize("key", OPTIONAL_PINS)
+def test_a_pin_that_not_every_board_has_is_a_number_or_none_and_nobody_else_s(key: str) -> None:
+    def with_pin(value: str) -> str:
+        return NEEDED.replace("[gnss]", f"{key} = {value}\n[gnss]")
+
+    assert getattr(config.parse(with_pin("5"), "x").gpio, key) == 5
+    assert getattr(config.parse(with_pin('"none"'), "x").gpio, key) is None
+    [problem] = problems(with_pin("64"))
+    assert problem.endswith('found 64, allowed is a whole number from 0 to 63, or "none"')
+    [problem] = problems(with_pin("18"))
+    assert problem.endswith(f"gpio.{key}: pin 18 is that of gpio.vibration_pin already; all pins must differ")
+
+
+def test_every_clash_of_pins_is_told() -> None:
+    found = problems(NEEDED.replace("[gnss]", "case_pin = 27\nbuzzer_pin = 17\n[gnss]"))
+    assert [problem.partition(" already")[0] for problem in found] == [
+        "device.toml:7: gpio.case_pin: pin 27 is that of gpio.led_pin",
+        "device.toml:8: gpio.buzzer_pin: pin 17 is that of gpio.button_pin",
+    ]
+
+
+# --- gestures --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gesture", ["double", "triple"])
+def test_a_gesture_that_raises_an_alert_takes_none_back(gesture: str) -> None:
+    [problem] = problems(f'{NEEDED}[gestures]\n{gesture} = "medical"\ncancel = "{gesture}"\n')
+    assert problem == (
+        f"device.toml:11: gestures.cancel: gestures.{gesture} raises an alert: the same gesture cannot take one back"
+    )
+
+
+def test_a_gesture_that_raises_nothing_may_take_an_alert_back() -> None:
+    text = f'{NEEDED}[gestures]\ndouble = "medical"\ncancel = "triple"\n'
+    assert config.parse(text, "x").gestures.cancel == "triple"
+
+
+@pytest.mark.parametrize("key", ["second_hold", "second_double", "second_triple"])
+def test_a_gesture_of_the_second_button_needs_one(key: str) -> None:
+    text = f'{NEEDED}[gestures]\n{key} = "assistance"\n'
+    [problem] = problems(text)
+    assert problem == f"device.toml:10: gestures.{key}: there is no second button: set gpio.second_button_pin"
+    made = config.parse(text.replace("[gnss]", "second_button_pin = 5\n[gnss]"), "x")
+    assert getattr(made.gestures, key) is Kind.ASSISTANCE
+
+
+def test_what_sections_must_agree_on_comes_with_all_other_faults() -> None:
+    text = NEEDED.replace("led_pin = 27", "led_pin = 17") + '[gestures]\nhold = "none"\nsecond_hold = "panic"\n'
+    assert [problem.split(": ")[1] for problem in problems(text)] == [
+        "gpio.led_pin", "gestures.hold", "gestures.second_hold",
+    ]  # fmt: skip
 
 
 # --- faults ----------------------------------------------------------------------------------------------
@@ -210,47 +283,6 @@ level = "loud"
         f"device.toml:10: typo: unknown section or key; there are {', '.join(SECTIONS)}",
         'device.toml:14: log.level: found \'loud\', allowed is "debug" or "info" or "warning"',
     ]
-
-
-@pytest.mark.parametrize(
-    ("extra", "place"),
-    [
-        ("top = 1\n", "device.toml:1: top: unknown section or key"),
-        ("panic = 3\n", "device.toml:1: panic: found 3, allowed is a section [panic]"),
-        ("panic.hold_s = 0\n", "device.toml:1: panic.hold_s: found 0, allowed is"),
-        ("panic = { hold_s = 0 }\n", "device.toml: panic.hold_s: found 0, allowed is"),
-        ("[[panic]]\n", "device.toml: panic: found [{}], allowed is a section [panic]"),
-        ('["panic"]\nhold_s = 0\n', "device.toml: panic.hold_s: found 0, allowed is"),
-    ],
-)
-def test_other_ways_to_write_toml_are_placed_as_well_as_can_be(extra: str, place: str) -> None:
-    [problem] = problems(extra + NEEDED)
-    assert problem.startswith(place)
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["[gpio", "x = ", "a = 1\na = 2\n", "x = " + "[" * 30_000, "x = " + "9" * 5_000, "x = 2026-99-99", "\0"],
-    ids=["open", "no value", "twice", "deep", "large number", "no date", "nul"],
-)
-def test_what_is_no_toml_is_one_fault(text: str) -> None:
-    [problem] = problems(text)
-    assert problem.startswith("device.toml: not TOML: ")
-
-
-def test_a_long_value_is_cut_in_its_message() -> None:
-    [problem] = problems(f'{NEEDED}[log]\nlevel = "{"x" * 10_000}"\n')
-    assert len(problem) < 250
-    assert "xxx…, allowed is" in problem
-
-
-@pytest.mark.parametrize("key", ['"two\\nlines"', '"' + "x" * 500 + '"', '""'])
-@pytest.mark.parametrize("section", ["", "[log]\n"])
-def test_an_unknown_key_of_any_form_is_one_short_line(section: str, key: str) -> None:
-    [problem] = problems(f"{section}{key} = 1\n{NEEDED}")
-    assert problem.startswith("device.toml")
-    assert "\n" not in problem
-    assert len(problem) < 250
 
 
 @given(st.text(max_size=200))

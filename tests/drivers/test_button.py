@@ -1,13 +1,14 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
 import pytest
 from gpiozero.pins import Factory
 
-from bondmate.drivers.button import PanicButton
+from bondmate.drivers.button import Button
 from bondmate.drivers.pins import open_factory
 from bondmate.errors import LocalError
 from bondmate_sim.board_client import BoardClient
@@ -22,10 +23,12 @@ class Edges:
 
     def __init__(self) -> None:
         self.seen: list[tuple[bool, float]] = []
+        self.from_start: list[bool] = []
         self.threads: set[threading.Thread] = set()
 
-    def __call__(self, down: bool, at: float) -> None:
+    def __call__(self, down: bool, at: float, from_start: bool) -> None:
         self.seen.append((down, at))
+        self.from_start.append(from_start)
         self.threads.add(threading.current_thread())
 
     @property
@@ -36,7 +39,7 @@ class Edges:
 def test_a_press_comes_into_the_loop_as_two_edges_with_their_times(factory: Factory, hand: BoardClient) -> None:
     async def main() -> None:
         edges = Edges()
-        button = PanicButton(factory, PIN, edges)
+        button = Button(factory, PIN, edges)
         hold = await asyncio.to_thread(hand.hold, PIN, 0.1)
         await eventually(lambda: len(edges.seen) == 2, "both edges")
         button.close()
@@ -46,6 +49,7 @@ def test_a_press_comes_into_the_loop_as_two_edges_with_their_times(factory: Fact
         held_from = hold.pressed_ns / 1e9
         assert held_from <= pressed < released <= monotonic()
         assert released >= held_from + 0.099
+        assert edges.from_start == [False, False]
 
     asyncio.run(main())
 
@@ -53,7 +57,7 @@ def test_a_press_comes_into_the_loop_as_two_edges_with_their_times(factory: Fact
 def test_a_button_that_is_up_says_nothing(factory: Factory, hand: BoardClient) -> None:
     async def main() -> None:
         edges = Edges()
-        button = PanicButton(factory, PIN, edges)
+        button = Button(factory, PIN, edges)
         assert hand.request("read", pin=PIN)["pull"] == "up"
         # edges that come later show that none was on its way
         hand.request("drive", pin=PIN, level=0)
@@ -71,11 +75,12 @@ def test_a_button_that_is_down_already_is_pressed_from_now_on(factory: Factory, 
     async def main() -> None:
         edges = Edges()
         before = monotonic()
-        button = PanicButton(factory, PIN, edges)
+        button = Button(factory, PIN, edges)
         assert edges.levels == [True], "at once, without an edge"
         assert before <= edges.seen[0][1] <= monotonic()
         hand.request("drive", pin=PIN, level=None)
         await eventually(lambda: edges.levels == [True, False], "the release")
+        assert edges.from_start == [True, False], "nobody knows since when, and only of the first"
         button.close()
 
     asyncio.run(main())
@@ -90,7 +95,7 @@ def test_bounces_are_not_filtered_here(run: Path, launch: Launch, monkeypatch: p
     async def main() -> None:
         edges = Edges()
         with BoardClient(socket) as hand:
-            button = PanicButton(factory, PIN, edges)
+            button = Button(factory, PIN, edges)
             before = len((run / "edges.jsonl").read_text().splitlines())
             await asyncio.to_thread(hand.hold, PIN, 0.1)
             logged = len((run / "edges.jsonl").read_text().splitlines()) - before
@@ -105,21 +110,80 @@ def test_bounces_are_not_filtered_here(run: Path, launch: Launch, monkeypatch: p
         factory.close()
 
 
+def test_an_edge_that_is_told_late_has_the_time_when_it_was(factory: Factory, hand: BoardClient) -> None:
+    """A machine too busy to tell a tap's release must not make a hold of it."""
+
+    async def main() -> None:
+        edges = Edges()
+        button = Button(factory, PIN, edges)
+        told, go_on = threading.Event(), threading.Event()
+
+        def tell_late(ticks: float, level: int) -> None:
+            button._changed(ticks, level)
+            told.set()
+            go_on.wait(5)
+
+        # the pin refers to it weakly
+        button._input.pin.when_changed = tell_late
+        hold = await asyncio.to_thread(hand.hold, PIN, 0.05)
+        await asyncio.to_thread(told.wait, 5)
+        await eventually(lambda: monotonic() > hold.released_ns / 1e9 + 0.1, "the release to be old")
+        go_on.set()
+        await eventually(lambda: len(edges.seen) == 2, "both edges")
+        assert edges.seen[1][1] - edges.seen[0][1] < 0.09
+        assert edges.seen[1][1] <= hold.released_ns / 1e9 < monotonic() - 0.1
+        button.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("clock", [lambda ticks: ticks + 1.8e9, lambda ticks: ticks - 5], ids=["UTC", "long ago"])
+def test_an_edge_with_the_time_of_another_clock_is_of_now(
+    factory: Factory, hand: BoardClient, clock: Callable[[float], float]
+) -> None:
+    class Elsewhere(Button):
+        def _changed(self, ticks: float, level: int) -> None:
+            super()._changed(clock(ticks), level)
+
+    async def main() -> None:
+        edges = Edges()
+        before = monotonic()
+        button = Elsewhere(factory, PIN, edges)
+        await asyncio.to_thread(hand.hold, PIN, 0.05)
+        await eventually(lambda: len(edges.seen) == 2, "both edges")
+        assert before <= edges.seen[0][1] < edges.seen[1][1] <= monotonic()
+        button.close()
+
+    asyncio.run(main())
+
+
+def test_another_button_is_called_what_it_is(factory: Factory) -> None:
+    async def main() -> None:
+        with pytest.raises(LocalError, match=r"the second button at pin 99 does not work"):
+            Button(factory, 99, Edges(), "the second button")
+
+    asyncio.run(main())
+
+
 def test_an_edge_after_the_end_of_the_loop_is_nobody_s_and_no_error(
     factory: Factory, hand: BoardClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     edges = Edges()
 
-    async def main() -> PanicButton:
-        return PanicButton(factory, PIN, edges)
+    async def main() -> Button:
+        return Button(factory, PIN, edges)
 
     button = asyncio.run(main())
     changed = threading.Event()
     with caplog.at_level(logging.DEBUG):
         hand.request("drive", pin=PIN, level=0)
         hand.request("drive", pin=PIN, level=None)
+
         # edges are delivered in order by one thread: when this one came, it outlived the others
-        button._button.when_pressed = changed.set
+        def tell(_ticks: float, _level: int) -> None:
+            changed.set()
+
+        button._input.pin.when_changed = tell
         hand.request("drive", pin=PIN, level=0)
         assert changed.wait(5)
     assert edges.seen == []
@@ -128,7 +192,7 @@ def test_an_edge_after_the_end_of_the_loop_is_nobody_s_and_no_error(
 
 def test_a_closed_button_lets_go_of_its_pin(factory: Factory, hand: BoardClient) -> None:
     async def main() -> None:
-        button = PanicButton(factory, PIN, Edges())
+        button = Button(factory, PIN, Edges())
         assert hand.request("read", pin=PIN)["claimed"]
         button.close()
         assert not hand.request("read", pin=PIN)["claimed"]
@@ -138,7 +202,7 @@ def test_a_closed_button_lets_go_of_its_pin(factory: Factory, hand: BoardClient)
 
 def test_whether_it_is_pressed_is_read_from_the_contact_itself(factory: Factory, hand: BoardClient) -> None:
     async def main() -> None:
-        button = PanicButton(factory, PIN, Edges())
+        button = Button(factory, PIN, Edges())
         seen = [button.is_pressed]
         for level in (0, None):
             hand.request("drive", pin=PIN, level=level)
@@ -153,16 +217,16 @@ def test_whether_it_is_pressed_is_read_from_the_contact_itself(factory: Factory,
 def test_a_pin_that_does_not_exist_is_an_error_with_its_number(pin: int, factory: Factory) -> None:
     async def main() -> None:
         with pytest.raises(LocalError, match=rf"the button at pin {pin} does not work: .*; see \[gpio\]"):
-            PanicButton(factory, pin, Edges())
+            Button(factory, pin, Edges())
 
     asyncio.run(main())
 
 
 def test_a_pin_that_another_part_has_is_an_error(factory: Factory) -> None:
     async def main() -> None:
-        button = PanicButton(factory, PIN, Edges())
+        button = Button(factory, PIN, Edges())
         with pytest.raises(LocalError, match=rf"the button at pin {PIN} does not work: .*in use"):
-            PanicButton(factory, PIN, Edges())
+            Button(factory, PIN, Edges())
         button.close()
 
     asyncio.run(main())
@@ -176,13 +240,13 @@ def test_a_button_whose_board_is_gone_is_dead_and_says_so(
     factory = open_factory("bondmate_sim")
 
     async def main() -> None:
-        button = PanicButton(factory, PIN, Edges())
+        button = Button(factory, PIN, Edges())
         assert not button.is_pressed
         board.stop()
         with pytest.raises(LocalError, match=rf"the button at pin {PIN} does not work"):
             _ = button.is_pressed
         with pytest.raises(LocalError, match=r"the button at pin 5 does not work"):
-            PanicButton(factory, 5, Edges())
+            Button(factory, 5, Edges())
         button.close()
 
     try:
