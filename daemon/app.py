@@ -18,21 +18,26 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bondmate import __version__, config, credentials, logs, session
+from bondmate.board import gestures, gnss_settings, other_inputs
 from bondmate.core.delivery import Delivery, DeliveryPolicy
-from bondmate.core.receivers import RECEIVERS, Wanted
+from bondmate.core.gesture import Gesture
 from bondmate.core.tracking import TrackingPolicy
-from bondmate.device import Device, Parts
+from bondmate.device import Device
 from bondmate.drivers import pins
-from bondmate.drivers.button import PanicButton
-from bondmate.drivers.gnss import GnssReceiver, GnssSettings
+from bondmate.drivers.battery import PowerSupply
+from bondmate.drivers.button import Button
+from bondmate.drivers.gnss import GnssReceiver
 from bondmate.drivers.indicator import PinIndicator
 from bondmate.durable import lock_directory, replace_file
 from bondmate.errors import BondMateError, ConfigurationError, LocalError, StoreError
 from bondmate.faults import Faults
 from bondmate.notify import ServiceManager
+from bondmate.officer_pin import PIN_FILE
+from bondmate.parts import Parts
 from bondmate.recorder import Recorder
 from bondmate.records import History, SessionId
 from bondmate.store.outbox import SqliteOutbox
@@ -213,7 +218,9 @@ class _Run:
         factory = pins.open_factory(configuration.gpio.factory)
         stack.callback(factory.close)
         gpio = configuration.gpio
-        indicator = PinIndicator(factory, gpio.vibration_pin, gpio.led_pin, covert=configuration.indicator.covert)
+        indicator = PinIndicator(
+            factory, gpio.vibration_pin, gpio.led_pin, gpio.buzzer_pin, covert=configuration.indicator.covert
+        )
         stack.callback(indicator.close)
 
         def renew() -> SessionId:
@@ -221,9 +228,13 @@ class _Run:
             chores.begin(counter.persist)
             return ahead
 
-        receiver = GnssReceiver(_gnss_settings(configuration.gnss))
+        receiver = GnssReceiver(gnss_settings(configuration.gnss))
         ways = ways_to_gateway(configuration, known, current, renew, factory)
         stack.push_async_callback(ways.close)
+        battery = None
+        if (path := configuration.battery.path) is not None:
+            # the device is made of it, and told by it
+            battery = PowerSupply(path, lambda percent, charging: device.senses.on_battery(percent, charging))  # noqa: PLW0108
         device = Device(
             Parts(
                 recorder=Recorder(known.device, current, known.signer, history, loop.time()),
@@ -231,6 +242,7 @@ class _Run:
                 bearers=ways.bearers,
                 locator=receiver,
                 modem=ways.modem,
+                battery=battery,
                 indicator=indicator,
                 delivery=Delivery(
                     DeliveryPolicy(race_after_s=configuration.delivery.race_after_s),
@@ -239,6 +251,11 @@ class _Run:
                 ),
                 gateway_keys=known.gateway_keys,
                 hold_s=configuration.panic.hold_s,
+                gestures=gestures(configuration),
+                cancel_gesture=None if (cancel := configuration.gestures.cancel) is None else Gesture(cancel),
+                countdown_s=configuration.automatic.countdown_s,
+                man_down_s=configuration.automatic.man_down_s,
+                pin_file=configuration.device.credentials_dir / PIN_FILE,
                 tracking=TrackingPolicy(
                     alert_interval_s=configuration.tracking.alert_interval_s,
                     presence_interval_s=configuration.tracking.presence_interval_s,
@@ -256,20 +273,24 @@ class _Run:
         async def serve_api() -> None:
             # imported here and in a thread: aiohttp takes longer to import than all that a press needs
             server = await asyncio.to_thread(importlib.import_module, "bondmate.api.server")
-            await server.serve(device, configuration.device.runtime_dir)
+            await server.serve(device, configuration.device.runtime_dir, configuration, configuration.api.console_user)
 
         async with asyncio.TaskGroup() as group:
             stack.callback(self._manager.stopping)
 
             def armed() -> None:
-                button = PanicButton(factory, gpio.button_pin, device.on_edge)
+                button = Button(factory, gpio.button_pin, partial(device.on_edge, 0))
                 stack.callback(button.close)
+                for part in other_inputs(factory, gpio, device, faults):
+                    stack.callback(part.close)
                 group.create_task(self._live(button, device))
                 self.armed = True
                 self._manager.ready(f"armed, {known.device}, session {current}")
                 chores.begin(self._keep_as_last_good)
 
             group.create_task(device.run(armed))
+            if battery is not None:
+                group.create_task(supervise("battery-driver", battery.run, faults))
             group.create_task(supervise("gnss-driver", lambda: receiver.run(device.on_fix), faults))
             if ways.modem is not None:
                 group.create_task(supervise("modem-driver", ways.modem.run, faults))
@@ -284,7 +305,7 @@ class _Run:
             # no directory, no disk: the store says so too, and the button works all the same
             log.warning("%s cannot be claimed: %s", state_dir, error)
 
-    async def _live(self, button: PanicButton, device: Device) -> None:
+    async def _live(self, button: Button, device: Device) -> None:
         """Feed the watchdog from the event loop while the button can be read; end the process when it cannot."""
         every_s = min(LIVE_S, (self._manager.watchdog_s or LIVE_S) / 2)
         said = ""
@@ -313,16 +334,6 @@ def _end_in(seconds: float, code: int) -> threading.Timer:
     timer.daemon = True
     timer.start()
     return timer
-
-
-def _gnss_settings(section: config.GnssSection) -> GnssSettings:
-    return GnssSettings(
-        port=section.port,
-        speed_baud=section.speed_baud,
-        receiver=RECEIVERS.get(section.receiver),
-        wanted=Wanted(section.rate_hz, section.constellations),
-        not_before=section.not_before,
-    )
 
 
 async def _within(deadline_s: float, wait: Callable[[], Awaitable[None]]) -> None:

@@ -6,73 +6,61 @@ wire's and cose's. Nothing on the way of a press waits for anything but the stor
 
 import asyncio
 import logging
-import math
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from bondmate import receipts, wire
 from bondmate.aging import Aging
-from bondmate.alerts import AlertState
+from bondmate.buttons import Buttons
+from bondmate.calls import KEPT_AS, Calls
+from bondmate.changes import Changes
+from bondmate.check_in import CheckInKeeper
+from bondmate.core.alert import Alert
+from bondmate.core.check_in import CheckIn
 from bondmate.core.clock import GnssClock
-from bondmate.core.delivery import Delivery
-from bondmate.core.feedback import FeedbackPlayer, Pattern
-from bondmate.core.gesture import HoldRecognizer
+from bondmate.core.feedback import Felt, Pattern
+from bondmate.core.lamp import Light
 from bondmate.core.lifetime import EARLIEST_UTC_MS
+from bondmate.core.man_down import ManDown
 from bondmate.core.shift import Shift, ShiftEvent
-from bondmate.core.tracking import Tracking, TrackingPolicy
-from bondmate.cose import PublicKey
+from bondmate.core.tracking import Tracking
+from bondmate.doorbell import MAIL, Doorbell
 from bondmate.duty import DutyKeeper
-from bondmate.errors import LocalError
-from bondmate.faults import Faults
+from bondmate.errors import StoreError
+from bondmate.exercises import ExerciseKeeper
 from bondmate.keeping import Keeper, Listener
+from bondmate.letters import Letter, MailboxListener
+from bondmate.mailbox import Mailbox, MailboxParts
 from bondmate.observer import Observer
-from bondmate.ports import Bearer, CellularModem, Indicator, Locator, Outbox
-from bondmate.recorder import Recorder
+from bondmate.officer_pin import OfficerPin
+from bondmate.palm import Palm
+from bondmate.parts import Parts
 from bondmate.records import (
-    ALERT_KINDS,
     ClockSource,
-    Felt,
     Fix,
+    How,
     Kind,
-    Moment,
     RecordId,
     SignedRecord,
-    StoredRecord,
     Stream,
     UtcTime,
     unix_ms,
 )
 from bondmate.sending import Sender
+from bondmate.senses import Senses
+from bondmate.settings import Settings, SettingsKeeper
+from bondmate.small_state import SmallStates
+from bondmate.supervision import supervise
 from bondmate.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
-KEPT_AS = {Pattern.STORED: Felt.STORED, Pattern.DELIVERED: Felt.DELIVERED}
-"""What the outbox keeps of the patterns, so that it is known after a crash what the palm still has to be told."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Parts:
-    """What a device is made of."""
-
-    recorder: Recorder
-    outbox: Outbox
-    bearers: tuple[Bearer, ...]
-    locator: Locator
-    indicator: Indicator
-    delivery: Delivery
-    gateway_keys: dict[bytes, PublicKey]
-    hold_s: float
-    tracking: TrackingPolicy
-    duty_max_s: float
-    store_deadline_s: float
-    keep_delivered_s: float
-    modem: CellularModem | None = None
-    """What carries the bearers lte and sms, where there is one."""
-    system_utc_ms: Callable[[], int] | None
-    """Reads the system's clock, where that is the source of UTC; None: the GNSS clock is."""
-    faults: Faults = field(default_factory=Faults)
+RETRY_S = 2.0
+"""How soon the store is asked again for what an earlier session kept, where it failed."""
+DEGRADING = ("store", "reserve", "configuration", "button-stuck")
+"""Faults that touch the way of an alert: with one of them the device is not to be relied on."""
+CORES = ("delivery", "duty", "lamp", "calls", "check-in", "senses", "exercise")
 
 
 class Device:
@@ -81,13 +69,25 @@ class Device:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._now = asyncio.get_running_loop().time
+        self.changes = Changes()
+        """Of what is shown of the device."""
+        self._wake = {core: asyncio.Event() for core in CORES}
+        self._group: asyncio.TaskGroup
+        """Set in run: whatever fails in it ends the process, which systemd starts again."""
+        self._anchored = False
+        self._armed = False
+        self._lies = False
+        self._waited = False
+        """What an earlier session kept is known, or takes too long: until then it may be that nothing is to be lit."""
+        self.started_s = self._now()
+        self._gnss_clock = GnssClock()
+        self._palm = Palm(parts.indicator, self._felt)
+        self._doorbell = Doorbell(self._palm, parts.outbox)
         self._aging = Aging(parts.outbox, parts.delivery, parts.recorder, self.utc, parts.keep_delivered_s)
         self._keeper = Keeper(
             parts.outbox, parts.delivery, parts.recorder, parts.faults, self._aging, self.utc, parts.store_deadline_s
         )
-        self._gesture = HoldRecognizer(parts.hold_s)
-        self._feedback = FeedbackPlayer()
-        self._gnss_clock = GnssClock()
+        self._states = SmallStates(parts.outbox, self._aging, lambda: self._keeper.store_state)
         self._duty = DutyKeeper(
             Shift(parts.duty_max_s),
             parts.outbox,
@@ -98,21 +98,79 @@ class Device:
             parts.store_deadline_s,
         )
         self._tracker = Tracker(Tracking(parts.tracking), parts.locator, parts.indicator, self._record)
+        self._calls = Calls(
+            parts.recorder,
+            parts.delivery,
+            self._keeper,
+            self._tracker,
+            self._palm,
+            self._aging,
+            self.utc,
+            self._obey,
+        )
+        self._buttons = Buttons(
+            parts.hold_s,
+            parts.gestures,
+            parts.cancel_gesture,
+            self._calls,
+            self.raise_alert,
+            self._attention,
+            partial(self._palm.play, Pattern.STORED),
+        )
+        self._exercise = ExerciseKeeper(self._states, self._aging, self._exercise_changed)
+        self.check_in = CheckInKeeper(
+            CheckIn(parts.countdown_s),
+            self._states,
+            self._aging,
+            self._record,
+            self._attention,
+            lambda: self.raise_alert(Kind.CHECK_IN_MISSED),
+            self._obey,
+        )
+        self.senses = Senses(
+            ManDown(parts.man_down_s, parts.countdown_s),
+            parts.faults,
+            self.raise_alert,
+            self._attention,
+            lambda: self._tracker.last_words(self._now()),
+            self.utc,
+            self._obey,
+        )
+        self._settings = SettingsKeeper(self._states, parts.indicator, parts.store_deadline_s, self._obey)
+        self.officer_pin = OfficerPin(parts.pin_file, self._states, self._aging, parts.store_deadline_s)
+        self.mailbox = Mailbox(
+            MailboxParts(
+                outbox=parts.outbox,
+                device=parts.recorder.device,
+                gateway_keys=parts.gateway_keys,
+                bearers=parts.bearers,
+                faults=parts.faults,
+                moment=self._aging.moment,
+                record=self._record,
+                deadline_s=parts.store_deadline_s,
+            ),
+            MailboxListener(
+                acknowledged=self._calls.acknowledged,
+                closed=self._calls.closed,
+                exercise_version=lambda: self._exercise.version,
+                exercise_state=self._exercise.state_of,
+                exercise=self._exercise.take,
+                arrived=self._arrived,
+            ),
+            self.changes.tell,
+        )
         self._observer = Observer(
-            (parts.locator,) if parts.modem is None else (parts.locator, parts.modem),
+            [part for part in (parts.locator, parts.modem, parts.battery) if part is not None],
             parts.bearers,
             parts.faults,
             parts.delivery.has_work,
             self.utc,
             self._record,
+            self._obey,
         )
-        self._wake = {core: asyncio.Event() for core in ("gesture", "feedback", "delivery", "duty", "lamp")}
         self._sender = Sender(parts.bearers, parts.delivery, self.take_receipt, self._wake["delivery"].set)
-        self._group: asyncio.TaskGroup
-        """Set in run: whatever fails in it ends the process, which systemd starts again."""
-        self._anchored = False
-        self.started_s = self._now()
-        self.alert: AlertState | None = None
+
+    # --- to be looked at -----------------------------------------------------------------------------
 
     @property
     def fix(self) -> Fix | None:
@@ -125,9 +183,45 @@ class Device:
         return self._duty
 
     @property
+    def alert(self) -> Alert | None:
+        """The newest alert, open or not."""
+        return self._calls.alert
+
+    @property
     def alert_open(self) -> bool:
         """Whether an alert is open."""
         return self._tracker.tracking.alert_open
+
+    @property
+    def exercise_active(self) -> bool:
+        """Whether what the officer calls is an exercise now."""
+        return self._exercise.is_active
+
+    @property
+    def settings(self) -> Settings:
+        """What the officer chose."""
+        return self._settings.current
+
+    async def change_settings(self, *, language: str | None = None, covert: bool | None = None) -> bool:
+        """Choose what is given; whether the store has it. LocalError for a language that there is not."""
+        return await self._settings.change(language=language, covert=covert)
+
+    def battery_json(self) -> dict[str, Any] | None:
+        """How full the battery is; None where that is not known."""
+        return self.senses.battery_json()
+
+    def countdown_json(self, now: float) -> dict[str, Any] | None:
+        """To an alert that the device raises by itself; None while there is none."""
+        return self.senses.countdown_json(now) or self.check_in.countdown_json(now)
+
+    def message_json(self, letter: Letter) -> dict[str, Any]:
+        """A message as in the inbox, with how far away its place is now."""
+        return letter.to_json(self.fix)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is known that touches the way of an alert."""
+        return not any(code in self._parts.faults for code in DEGRADING)
 
     def waiting(self) -> dict[Stream, int]:
         """How many records of each stream have no receipt."""
@@ -142,29 +236,42 @@ class Device:
         """What the device is made of, to be looked at."""
         return self._parts
 
+    # --- its life --------------------------------------------------------------------------------------
+
     async def run(self, armed: Callable[[], None]) -> None:
         """Be armed, call `armed`, and drive the cores until cancelled."""
         listener = Listener(
-            self._stored,
-            self._not_stored,
+            self._calls.stored,
+            self._calls.not_stored,
             self._wake["delivery"].set,
             lambda: self._group.create_task(self._resume()),
+            lambda: self._calls.alert.record if self._calls.alert is not None and self._calls.is_open else None,
         )
+        steps: dict[str, Callable[[float], float | None]] = {
+            "delivery": self._step_delivery,
+            "duty": self._step_duty,
+            "lamp": self._tracker.step,
+            "calls": self._calls.step,
+            "check-in": self.check_in.step,
+            "senses": self.senses.step,
+            "exercise": self._exercise.step,
+        }
         try:
             async with asyncio.TaskGroup() as self._group:
                 opening = self._open_chain()
-                self._obey_duty()
-                await self._keeper.run(self._group, listener, self._duty.settle)
+                self._obey()
+                await self._keeper.run(self._group, listener, self._settle)
                 self._keeper.keep(opening)
                 self._group.create_task(self._resume())
-                self._group.create_task(self._drive("gesture", self._step_gesture))
-                self._group.create_task(self._drive("feedback", self._step_feedback))
-                self._group.create_task(self._drive("delivery", self._step_delivery))
-                self._group.create_task(self._drive("duty", self._step_duty))
-                self._group.create_task(self._drive("lamp", self._tracker.step))
+                states = self._group.create_task(self._resume_states())
+                self._group.create_task(self._drive(self._palm.wake, self._palm.step))
+                self._group.create_task(self._drive(self._buttons.wake, self._step_buttons))
+                for core, step in steps.items():
+                    self._group.create_task(self._drive(self._wake[core], step))
                 self._group.create_task(self._observer.run())
-                self._tracker.armed(self._now())
-                self._wake["lamp"].set()
+                self._group.create_task(self._run_mailbox(states))
+                self._armed = True
+                self._obey()
                 log.info("armed: session %s of %s", self._parts.recorder.session, self._parts.recorder.device)
                 armed()
         finally:
@@ -179,20 +286,48 @@ class Device:
         """
         await self._keeper.resumed.wait()
         self._duty.adopt(self._keeper.duty)
-        self._obey_duty()
+        self._obey()
         earlier = self._keeper.earlier
-        if earlier is None or self.alert is not None:
+        if earlier is None or self._calls.alert is not None:
             return
-        self.alert = AlertState.restored(earlier)
-        if earlier.cancelled:
-            return
-        self._tracker.resume_alert(earlier, self._age_s(earlier.position or earlier.alert), self._now())
-        self._obey_duty()
-        # what the crash cut short is given again, to its end
-        if earlier.alert.delivered is not None and earlier.alert.felt < Felt.DELIVERED:
-            self._play(Pattern.DELIVERED, earlier.alert.record)
-        elif earlier.alert.felt < Felt.STORED:
-            self._play(Pattern.STORED, earlier.alert.record)
+        self._calls.resume(earlier, self._keeper.duty if self._duty.is_on else None)
+        self._obey()
+
+    async def _resume_states(self) -> None:
+        """Take up the small states of an earlier session, however often the store fails."""
+        await self._keeper.resumed.wait()
+        for resume in (
+            self.officer_pin.resume,
+            self._settings.resume,
+            self._exercise.resume,
+            lambda: self.check_in.resume(self._keeper.earlier),
+        ):
+            while True:
+                try:
+                    await resume()
+                    break
+                except StoreError as error:
+                    log.warning("what an earlier session kept cannot be read: %s", error)
+                    await asyncio.sleep(RETRY_S)
+                except Exception:
+                    # whatever the disk made of it: the button works without
+                    log.exception("what an earlier session kept makes no sense")
+                    break
+        self._obey()
+
+    async def _run_mailbox(self, states: asyncio.Task[None]) -> None:
+        """Behind what an earlier session kept, so that no order is older than what is known; but not for ever."""
+        await asyncio.wait({states}, timeout=self._parts.store_deadline_s)
+        self._waited = True
+        self._obey()
+        await supervise("mailbox-fetching", self.mailbox.run, self._parts.faults)
+
+    async def _settle(self) -> None:
+        """Write what the store does not have yet. Raises StoreError."""
+        try:
+            await self._duty.settle()
+        finally:
+            await self._states.settle()
 
     def _open_chain(self) -> SignedRecord:
         """The first record of the session, before any other can come."""
@@ -211,11 +346,9 @@ class Device:
 
     # --- what comes in ---------------------------------------------------------------------------
 
-    def on_edge(self, down: bool, at: float) -> None:
-        """An edge of the button."""
-        if self._gesture.edge(down, at):
-            self.raise_alert(Kind.PANIC)
-        self._wake["gesture"].set()
+    def on_edge(self, button: int, down: bool, at: float, from_start: bool = False) -> None:
+        """An edge of a button, counted from 0; `from_start`: it was down already when its pin was wired."""
+        self._buttons.on_edge(button, down, at, from_start)
 
     def on_fix(self, fix: Fix) -> None:
         """A new fix of the receiver. One that comes when none may be known is not looked at."""
@@ -227,42 +360,39 @@ class Device:
         if clock is not None and not self._anchored:
             self._anchored = True
             self._keeper.keep(self._parts.recorder.make(Kind.ANCHOR, now, clock))
+            self._obey()  # UTC may have told how long the device was without power
         # UTC may just have told that the shift ended while the device was without power
         self._step_duty(now)
         self._tracker.on_fix(fix, now, dated=clock is not None and self._duty.is_certain)
 
-    def raise_alert(self, kind: Kind) -> AlertState:
-        """Raise an alert with what is known now; it is stored and sent from here on by itself."""
-        now = self._now()
-        fix = self._tracker.fix
-        record = self._parts.recorder.make(kind, now, self.utc(now), None if fix is None else wire.pack_fix(fix, now))
-        log.warning("%s raised: %s", kind.label, record.id, extra={"RECORD": str(record.id)})
-        self.alert = AlertState(record, now)
-        self._feedback.drop_all_but(record.digest)
-        self._keeper.keep(record)
-        self._tracker.open_alert(now)
-        self._obey_duty()
-        return self.alert
+    def on_case(self, shut: bool, _at: float) -> None:
+        """The case was shut, or opened."""
+        self.senses.on_case(shut, calls=self._duty.is_on and not self.alert_open)
 
-    def cancel_alert(self) -> AlertState:
+    def on_lying(self, lying: bool, _at: float) -> None:
+        """The device lies as nobody carries it, or is upright again."""
+        self._lies = lying
+        self._obey()
+
+    def raise_alert(self, kind: Kind) -> Alert:
+        """Raise an alert, or raise it again; it is stored and sent from here on by itself."""
+        return self._calls.call(kind, exercise=self._exercise.is_active)
+
+    def cancel_alert(self, how: How) -> Alert:
         """Take the open alert back; the gateway keeps and shows both. LocalError when none is open."""
-        if self.alert is None or self.alert.cancelled:
-            raise LocalError("no alert is open: there is nothing to cancel")
-        now = self._now()
-        named = self.alert.record.digest[: wire.NAMED_DIGEST_OCTETS]
-        record = self._parts.recorder.make(Kind.CANCELLATION, now, self.utc(now), body=named)
-        log.warning("%s cancelled by %s", self.alert.record.id, record.id)
-        self.alert.cancelled = True
-        self._keeper.keep(record)
-        self._tracker.close_alert(now)
-        self._obey_duty()
-        return self.alert
+        return self._calls.cancel(how)
 
     async def set_duty(self, on: bool) -> bool:
-        """Begin a shift (anew), or end it; whether the store has it. It takes effect at once, stored or not."""
+        """Begin a shift (anew), or end it; whether the store has it. It takes effect at once, stored or not.
+
+        At its beginning the officer feels whether the device is to be relied on.
+        """
         self._duty.set(on)
-        self._obey_duty()
-        return await self._duty.keep()
+        self._obey()
+        stored = await self._duty.keep()
+        if on:
+            self._palm.play(Pattern.STORED if stored and self.is_whole else Pattern.NO_WAY_OUT)
+        return stored
 
     def take_receipt(self, data: bytes) -> None:
         """A receipt in either form, from whatever bearer. Only what verifies and matches changes anything.
@@ -275,16 +405,19 @@ class Device:
             if record is None or not _names(entry, record.id):
                 continue
             if entry.verdict is wire.Verdict.REFUSED:
-                self._refused(record, entry.reason)
+                text = f"{record.id} was refused by the gateway, reason {entry.reason}"
+                self._report("refused", text, "ask the control room whether this device was revoked")
+                self._calls.refused(record, entry.reason, text)
                 continue
             if entry.verdict is wire.Verdict.HELD_UNREADABLE:
                 text = f"{record.id} is held by the gateway, which could not read it"
                 self._report("unreadable", text, "the control room was paged; report the device's version to them")
-            self._group.create_task(self._delivered(record, self._keeper.delivered(record, receipt.message)))
+            self._group.create_task(self._calls.delivered(record, self._keeper.delivered(record, receipt.message)))
 
     def wake_up(self) -> None:
-        """The gateway wishes to be asked: what waits is tried now, over whatever works."""
+        """The gateway wishes to be asked: what waits is tried now, over whatever works, and the mailbox fetched."""
         log.info("woken by the gateway")
+        self.mailbox.wake()
         self.reachable(*(bearer.name for bearer in self._parts.bearers))
 
     def reachable(self, *bearers: str) -> None:
@@ -293,53 +426,14 @@ class Device:
             self._parts.delivery.reachable(bearer, self._now())
         self._wake["delivery"].set()
 
-    # --- what became of a record -------------------------------------------------------------------
-
-    def _stored(self, record: SignedRecord, moment: Moment) -> None:
-        """The commit returned: only now may the officer feel it, once, and only of the alert that was raised last."""
-        alert = self.alert
-        if alert is None or alert.record.digest != record.digest or alert.is_stored:
-            return
-        alert.stored(self._now(), moment.utc_ms)
-        log.info("%s stored", record.id, extra={"RECORD": str(record.id)})
-        if not alert.is_delivered:
-            self._play(Pattern.STORED, record)
-
-    def _not_stored(self, record: SignedRecord) -> None:
-        """It goes from memory: a restart would forget it, and the officer is told so."""
-        if record.kind in ALERT_KINDS:
-            self._play(Pattern.NO_WAY_OUT, record)
-
-    def _refused(self, record: SignedRecord, reason: int | None) -> None:
-        """The gateway signed that it will not take it: not tried again in this session, and kept for the next.
-
-        An alert is refused for one reason alone; whatever else is said of it, it is tried again and again.
-        """
-        text = f"{record.id} was refused by the gateway, reason {reason}"
-        self._report("refused", text, "ask the control room whether this device was revoked")
-        if record.id.stream is Stream.ALERT and reason != wire.REASON_REVOKED:
-            return
-        news = self._parts.delivery.is_open(record.digest)
-        self._parts.delivery.park(record.digest, text)
-        if news and self.alert is not None and self.alert.record.digest == record.digest:
-            self._play(Pattern.NO_WAY_OUT, record)
-
-    async def _delivered(self, record: SignedRecord, kept: Awaitable[None]) -> None:
-        """A verified receipt names our bytes: when it is kept, tell the officer, if it is of the alert raised last."""
-        log.info("%s delivered", record.id, extra={"RECORD": str(record.id)})
-        alert = self.alert
-        news = alert is not None and alert.record.digest == record.digest and not alert.is_delivered
-        if news and alert is not None:
-            alert.delivered(self._now(), self._aging.moment().utc_ms)
-        await kept
-        if news and alert is self.alert and alert is not None and not alert.cancelled:
-            self._play(Pattern.DELIVERED, record)
+    def _arrived(self, letter: Letter) -> None:
+        self._doorbell.ring(letter, on_duty=self._duty.is_on)
+        self.changes.tell()
 
     # --- driving the cores ---------------------------------------------------------------------------
 
-    async def _drive(self, core: str, step: Callable[[float], float | None]) -> None:
+    async def _drive(self, wake: asyncio.Event, step: Callable[[float], float | None]) -> None:
         """Let a core act now, when it is due and whenever something happened to it."""
-        wake = self._wake[core]
         while True:
             wake.clear()
             due = step(self._now())
@@ -349,17 +443,18 @@ class Device:
             except TimeoutError:
                 continue
 
-    def _step_gesture(self, now: float) -> float | None:
-        if self._gesture.poll(now):
-            self.raise_alert(Kind.PANIC)
-        return self._gesture.next_due()
+    def _step_buttons(self, now: float) -> float | None:
+        due = self._buttons.step(now)
+        text = "a button has been down for a minute: it cannot be pressed" if self._buttons.is_stuck(now) else None
+        self._report("button-stuck", text, "free it; if that does not help, hand the device in")
+        return due
 
-    def _step_feedback(self, now: float) -> float | None:
-        self._parts.indicator.vibrate(self._feedback.level(now))
-        for felt in self._feedback.take_felt():
-            if (kept := KEPT_AS.get(felt.pattern)) is not None:
-                self._group.create_task(self._keeper.felt(felt.about, kept))
-        return self._feedback.next_due(now)
+    def _felt(self, felt: Felt) -> None:
+        """A pattern was felt to its end."""
+        if felt.about == MAIL:
+            self._group.create_task(self._doorbell.felt())
+        elif felt.about and (kept := KEPT_AS.get(felt.pattern)) is not None:
+            self._group.create_task(self._keeper.felt(felt.about, kept))
 
     def _step_duty(self, _now: float) -> float | None:
         match self._duty.step():
@@ -367,42 +462,53 @@ class Device:
                 self._attention()
             case ShiftEvent.ENDED:
                 self._attention()
-                self._obey_duty()
+                self._obey()
             case None:
                 pass
         return self._duty.next_due()
 
+    def _exercise_changed(self) -> None:
+        self._attention()
+        self._obey()
+
     def _attention(self) -> None:
-        self._feedback.play(Pattern.ATTENTION, b"")
-        self._wake["feedback"].set()
+        self._palm.play(Pattern.ATTENTION)
+        self.changes.tell()
 
     def _step_delivery(self, now: float) -> float | None:
         return self._sender.step(self._group, now)
 
-    def _obey_duty(self) -> None:
-        """Duty or an alert began or ended: who has to know of it."""
-        now, on_duty = self._now(), self._duty.is_on
+    def _obey(self) -> None:
+        """Duty, an alert or a check-in began, changed or ended: who has to know of it."""
+        now, on_duty, alert = self._now(), self._duty.is_on, self._calls.alert
         if on_duty != self._tracker.tracking.on_duty:
-            self._tracker.set_duty(on_duty, now)
-        self._parts.delivery.regime(on_duty=on_duty, alert_open=self._tracker.tracking.alert_open)
-        for core in ("duty", "delivery", "lamp"):
-            self._wake[core].set()
+            self._tracker.set_duty(on_duty)
+        alert_open = self._tracker.tracking.alert_open
+        self._parts.delivery.regime(on_duty=on_duty, alert_open=alert_open)
+        # off duty a device that lies is one that was put down
+        carried = on_duty or alert_open or self.check_in.is_running
+        self.senses.on_lying(self._lies and carried, now)
+        self._tracker.show(self._light(), now)
+        self.mailbox.regime(
+            on_duty=on_duty, alert_open=alert_open, acknowledged=alert is not None and alert.is_acknowledged
+        )
+        for core in self._wake.values():
+            core.set()
+        self.changes.tell()
 
-    def _age_s(self, kept: StoredRecord) -> float:
-        """How long ago a record of an earlier session was made; inf where UTC then, or now, is unknown."""
-        now = self._now()
-        utc_ms, made_ms = unix_ms(self.utc(now)), unix_ms(kept.record.made_at)
-        if utc_ms is None or made_ms is None or utc_ms < made_ms:
-            return math.inf
-        return max((utc_ms - made_ms) / 1000, self._aging.at(now) - kept.stored.lifetime_s)
+    def _light(self) -> Light:
+        alert = self._calls.alert
+        if not self._armed or not self._waited:
+            return Light.OFF
+        if self._tracker.tracking.alert_open:
+            return Light.ACKNOWLEDGED if alert is not None and alert.is_acknowledged else Light.PRECISE
+        if not self.is_whole:
+            return Light.NOT_ARMED
+        return Light.EXERCISE if self._exercise.is_active else Light.ARMED
 
     def _record(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> None:
         now = self._now()
         self._keeper.keep(self._parts.recorder.make(kind, now, self.utc(now), fix, body))
-
-    def _play(self, pattern: Pattern, about: SignedRecord) -> None:
-        self._feedback.play(pattern, about.digest)
-        self._wake["feedback"].set()
 
     def _report(self, code: str, text: str | None, next_step: str) -> None:
         self._parts.faults.report(code, text, next_step, unix_ms(self.utc(self._now())))

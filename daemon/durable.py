@@ -5,11 +5,18 @@ import os
 from pathlib import Path
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write `data` (mode 0600) beside `path`, make it durable, and put it in the place of `path`. OSError."""
+def replace_file(path: Path, data: bytes, owner: os.stat_result | None = None) -> None:
+    """Write `data` (mode 0600) beside `path`, make it durable, and put it in the place of `path`. OSError.
+
+    `owner` says whose it shall be. Whoever may write in the directory cannot have another file written, or given away:
+    what stands in the place of the new file is removed, and never followed.
+    """
     part = path.with_name(path.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        if owner is not None:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         file.write(data)
         file.flush()
         os.fsync(descriptor)

@@ -54,6 +54,8 @@ class Listener:
     """There is something new to send."""
     salvaged: Callable[[], object]
     """Of a damaged store something was saved: `earlier` may be another alert now."""
+    open_alert: Callable[[], SignedRecord | None]
+    """The call that is open: a fresh file has to know it, delivered or not."""
 
 
 class Keeper:
@@ -262,7 +264,9 @@ class Keeper:
             await self._resume()
         if self._fresh:
             records = self._delivery.unstored()
-            await self._outbox.restore(records, self._recorder.history, self._aging.moment())
+            opened = self._listener.open_alert()
+            also = [] if opened is None or opened in records else [opened]
+            await self._outbox.restore([*records, *also], self._recorder.history, self._aging.moment())
             self._fresh = False
             for record in records:
                 self._became_stored(record)

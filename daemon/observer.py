@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from bondmate.core.health import HealthWatch
 from bondmate.faults import Faults
-from bondmate.ports import NOTHING_SENT, Bearer, CellularModem, Locator, PartFault
+from bondmate.ports import NOTHING_SENT, Bearer, Part, PartFault
 from bondmate.records import Kind, UtcTime, unix_ms
 from bondmate.tracker import Recording
 
@@ -18,24 +18,31 @@ class Observer:
 
     def __init__(
         self,
-        parts: Sequence[Locator | CellularModem],
+        parts: Sequence[Part],
         bearers: Sequence[Bearer],
         faults: Faults,
         is_needed: Callable[[], bool],
         utc: Callable[[float], UtcTime | None],
         record: Recording,
+        changed: Callable[[], None],
     ) -> None:
-        """`is_needed` tells whether anything is to be sent: a bearer that nobody needs is no fault."""
+        """`is_needed` tells whether anything is to be sent: a bearer that nobody needs is no fault.
+
+        `changed` is called when there are other faults than before, whoever reported them.
+        """
         self._parts = parts
         self._bearers = bearers
         self._faults = faults
         self._is_needed = is_needed
         self._utc = utc
         self._record = record
+        self._changed = changed
         self._now = asyncio.get_running_loop().time
         self._health = HealthWatch()
         self._of_parts: set[str] = set()
         """The codes that the parts had when they were looked at last."""
+        self._told: list[str] = []
+        """The codes of all faults when they changed last."""
 
     async def run(self) -> None:
         """Look, until cancelled."""
@@ -44,6 +51,9 @@ class Observer:
             self._look_at_bearers()
             if (lasting := self._health.step(self._faults.codes(), self._now())) is not None:
                 self._record(Kind.HEALTH, body=list(lasting))
+            if (codes := self._faults.codes()) != self._told:
+                self._told = codes
+                self._changed()
             await asyncio.sleep(OBSERVE_S)
 
     def _look_at_parts(self) -> None:

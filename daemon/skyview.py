@@ -4,17 +4,13 @@ Text from values; where they come from is the caller's business.
 """
 
 import json
-import shutil
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from bondmate.screen import live
+
 EVERY_S = 1.0
-_HOME, _CLEAR_LINE, _CLEAR_BELOW = "\033[H", "\033[K", "\033[J"
-_ENTER, _LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"
-"""The terminal's other screen, without a cursor; and back."""
 _BOLD, _GREEN, _YELLOW, _DIM, _OFF = "\033[1m", "\033[32m", "\033[33m", "\033[2m", "\033[0m"
 _SYSTEMS = {
     "gps": "GPS", "glonass": "GLONASS", "galileo": "Galileo", "beidou": "BeiDou", "qzss": "QZSS", "sbas": "SBAS",
@@ -38,32 +34,16 @@ def watch(look: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
 
     Raises what `look` raises.
     """
-    screen = not as_json and sys.stdout.isatty()
     before: dict[str, Any] | None = None
-    if screen:
-        # whoever ends it otherwise than by Ctrl-C gets his terminal back too
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
-        print(_ENTER, end="")
-    try:
+    with live(_painted, as_json=as_json) as draw:
         while True:
             state = look()
             if as_json:
                 print(json.dumps(state), flush=True)
-            elif screen:
-                width, height = shutil.get_terminal_size()
-                lines = [line[:width] for line in picture(state, before)][: height - 1]
-                painted = [_painted(line) + _CLEAR_LINE for line in lines]
-                print(_HOME + "\n".join(painted) + "\n" + _CLEAR_BELOW, end="", flush=True)
             else:
-                print("\n".join(picture(state, before)) + "\n", flush=True)
+                draw(picture(state, before))
             before = state
             time.sleep(EVERY_S)
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if screen:
-            print(_LEAVE, end="", flush=True)
 
 
 def picture(state: dict[str, Any], before: dict[str, Any] | None) -> list[str]:

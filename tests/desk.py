@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +13,28 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bondmate import wire
 from bondmate.core.delivery import Delivery, DeliveryPolicy
-from bondmate.core.gesture import REARM_S
+from bondmate.core.gesture import REARM_S, Gesture
 from bondmate.core.routes import Route
 from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import KeySigner, sign1
-from bondmate.device import Device, Parts
+from bondmate.device import Device
 from bondmate.faults import Faults
+from bondmate.parts import Parts
 from bondmate.ports import PartFault, ReceiverState
 from bondmate.recorder import Recorder
-from bondmate.records import DeviceId, Felt, Fix, History, Kind, Moment, SessionId, SignedRecord, StoredRecord, Stream
+from bondmate.records import (
+    ALERT_KINDS,
+    DeviceId,
+    Felt,
+    Fix,
+    History,
+    Kind,
+    Moment,
+    SessionId,
+    SignedRecord,
+    StoredRecord,
+    Stream,
+)
 from bondmate.store.outbox import SqliteOutbox
 
 T = TypeVar("T")
@@ -42,6 +55,9 @@ YOUNG = Moment(10.0, None)
 """The device was ten seconds old, and knew no UTC."""
 
 STORED, DELIVERED, COULD_NOT_STORE, ATTENTION = [0.4], [0.12, 0.12], [0.08] * 5, [0.8, 0.8]
+MOST_LETTERS = 4
+"""As many as an answer has room for."""
+ACKNOWLEDGED, EXERCISE = [0.22] * 3, [1.5]
 """The pulses of the patterns."""
 
 
@@ -106,6 +122,22 @@ def receipt(
     return sign1(cbor2.dumps([1, UTC_MS // 1000, [entry]]), wire.receipt_aad(DEVICE), key)
 
 
+def letter(
+    number: int,
+    type_: int,
+    body: list[Any],
+    *,
+    key: KeySigner = GATEWAY_KEY,
+    device: DeviceId = DEVICE,
+    expires_s: int | None = None,
+    urgency: int = 0,
+    time_s: int = UTC_MS // 1000,
+) -> bytes:
+    """A mailbox message, signed by the gateway (docs/protocol.md, section 8)."""
+    content = [1, number, type_, time_s, expires_s, urgency, "Ada", body]
+    return sign1(cbor2.dumps(content), cbor2.dumps(["bondmate message 1", device.octets]), key)
+
+
 def payload(record: SignedRecord) -> list[Any]:
     """What a record says."""
     elements: list[Any] = cbor2.loads(cbor2.loads(record.data).value[2])
@@ -132,6 +164,8 @@ class Bearer:
         self.sent: list[tuple[float, bytes]] = []
         self.made = made
         self.answer: Answer = self.hold
+        self.mail: list[bytes] = []
+        """What the gateway has for the device."""
 
     async def hold(self, record: SignedRecord) -> bytes:
         return receipt(record)
@@ -140,6 +174,13 @@ class Bearer:
         self.sent.append((asyncio.get_running_loop().time(), submission))
         record = next(record for data, record in self.made.items() if submission.endswith(data))
         return await self.answer(record)
+
+    async def fetch(self, cursor: int) -> bytes:
+        """What the mailbox has behind that number, if the messages in it were numbered as they should be."""
+        return cbor2.dumps(self.mail[cursor : cursor + MOST_LETTERS])
+
+    def sent_calls(self) -> list[tuple[float, bytes]]:
+        return sorted(each for kind in ALERT_KINDS for each in self.sent_of(kind))
 
     def sent_of(self, kind: Kind) -> list[tuple[float, bytes]]:
         return [one for one in self.sent if any(one[1].endswith(d) for d, r in self.made.items() if r.kind is kind)]
@@ -157,21 +198,31 @@ class Palm:
         self.rises: list[float] = []
         self.pulses: list[float] = []
         self._on = False
+        self._rose = 0.0
         self.light_rises: list[float] = []
+        self.lit_openly: list[float] = []
+        """Those that anybody could see."""
         self._lit = False
         self.covert = True
+
+    def forget(self) -> None:
+        self.rises.clear()
+        self.pulses.clear()
 
     def vibrate(self, on: bool) -> None:
         now = asyncio.get_running_loop().time()
         if on and not self._on:
+            self._rose = now
             self.rises.append(now)
         if not on and self._on:
-            self.pulses.append(round(now - self.rises[-1], 3))
+            self.pulses.append(round(now - self._rose, 3))
         self._on = on
 
     def light(self, on: bool) -> None:
         if on and not self._lit:
             self.light_rises.append(asyncio.get_running_loop().time())
+            if not self.covert:
+                self.lit_openly.append(self.light_rises[-1])
         self._lit = on
 
 
@@ -242,9 +293,9 @@ class Desk:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(2 * REARM_S)  # a finger is no contact bounce
         down_s = loop.time()
-        self.device.on_edge(True, down_s)
+        self.device.on_edge(0, True, down_s)
         await asyncio.sleep(HOLD_S + 0.001)
-        self.device.on_edge(False, loop.time())
+        self.device.on_edge(0, False, loop.time())
         alert = self.device.alert
         assert alert is not None
         assert alert.raised_s is not None
@@ -254,6 +305,10 @@ class Desk:
     def record(self, kind: Kind) -> SignedRecord:
         """The newest that was made of a kind."""
         return self.records(kind)[-1]
+
+    def calls(self) -> list[SignedRecord]:
+        """All that the officer called, or the device for them, the newest last."""
+        return [record for record in self.bearer.made.values() if record.kind in ALERT_KINDS]
 
     def records(self, kind: Kind) -> list[SignedRecord]:
         return [record for record in self.bearer.made.values() if record.kind is kind]
@@ -284,15 +339,21 @@ async def running(
     built: Callable[[SqliteOutbox], None] = lambda _: None,
     on_duty: bool | None = True,
     tracking: TrackingPolicy = TrackingPolicy(),  # noqa: B008 - it is frozen
+    cancel_gesture: Gesture | None = None,
+    gestures: tuple[Mapping[Gesture, Kind], ...] = ({Gesture.HOLD: Kind.PANIC},),
+    covert: bool = True,
+    forget: bool = True,
 ) -> AsyncIterator[Desk]:
-    """A device that runs, half a second after it was armed. Killed at the end, and not asked.
+    """A device that runs, soon after it was armed. Killed at the end, and not asked.
 
     `routes` say what each bearer is used for, in place of `bearers`, which are used for everything.
+    What the palm was told until then is forgotten, unless `forget` is false.
     `earlier` are records that it has in `directory` from earlier sessions; `built` gets the store before its use. With
     `on_duty` None nobody says anything of duty.
     """
     loop = asyncio.get_running_loop()
     palm, place, faults, disk = Palm(), Place(), Faults(), disk or Disk()
+    palm.covert = covert
     outbox = outbox_on(directory, disk)
     built(outbox)
     made: dict[bytes, SignedRecord] = {record.data: record for record in earlier}
@@ -326,13 +387,17 @@ async def running(
             keep_delivered_s=keep_delivered_s,
             system_utc_ms=utc_ms,
             faults=faults,
+            cancel_gesture=cancel_gesture,
+            gestures=gestures,
         )
     )
     armed = asyncio.Event()
     task = asyncio.ensure_future(device.run(armed.set))
     await armed.wait()
     duty = None if on_duty is None else asyncio.ensure_future(device.set_duty(on_duty))
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5 if on_duty is None else 1.5)  # at the beginning of a shift the palm is told something
+    if forget:
+        palm.forget()
     try:
         yield Desk(device, directory, disk, outbox, lines, palm, place, faults)
     finally:
@@ -342,5 +407,5 @@ async def running(
         [ended] = await asyncio.gather(task, return_exceptions=True)
         disk.takes_s, disk.failure = 0.0, None
         await outbox.close()
-        if isinstance(ended, ExceptionGroup):
-            raise ended
+    if isinstance(ended, ExceptionGroup):
+        raise ended

@@ -135,7 +135,7 @@ def test_a_press_is_the_youngest_whatever_a_damaged_file_says_of_ages(tmp_path: 
             await asyncio.sleep(10)
             recognized = await desk.press()
             await asyncio.sleep(1)
-            fresh = desk.record(Kind.PANIC).data
+            fresh = desk.record(Kind.ESCALATION).data
             [sent_s] = [sent_s for sent_s, data in desk.bearer.sent if data.endswith(fresh)]
             assert sent_s - recognized < 0.1
 

@@ -9,7 +9,7 @@ import pytest
 from bondmate.core.delivery import DeliveryPolicy
 from bondmate.core.routes import over_ip, over_lte, over_sms
 from bondmate.errors import LinkError
-from bondmate.records import Kind, SignedRecord, Stream
+from bondmate.records import How, Kind, SignedRecord, Stream
 from tests.desk import Bearer, Desk, receipt, running, silence
 from tests.eventually import eventually
 from tests.virtual import run
@@ -149,7 +149,7 @@ def test_a_modem_that_hangs_for_ten_minutes_holds_up_none_of_twenty_presses(tmp_
             for _ in range(20):
                 raised_s = await desk.press()
                 assert await delivered(desk) - raised_s < 1.0
-                desk.device.cancel_alert()
+                desk.device.cancel_alert(How.TOOL)
                 await asyncio.sleep(30)
             assert sent(desk, "lte") == sent(desk, "sms") == []
 
@@ -163,7 +163,7 @@ def test_presses_while_ip_is_dead_and_the_modem_hangs_all_come_through_in_the_en
                 each.answer = silence
             for _ in range(20):
                 await desk.press()
-                desk.device.cancel_alert()
+                desk.device.cancel_alert(How.TOOL)
                 await asyncio.sleep(30)
             bearer(desk, "lte").answer = answered
             await asyncio.sleep(120)

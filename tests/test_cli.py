@@ -95,14 +95,26 @@ def test_what_the_daemon_refuses_is_1_and_says_why(play: Callable[[Play], None])
         said = await console.says("alert", "cancel", code=1)
         assert said == "bondmatectl: no alert is open: there is nothing to cancel\n"
         said = await console.says("alert", "raise", "--kind", "picnic", code=1)
-        assert said == "bondmatectl: no kind of alert is called 'picnic'; there are panic\n"
+        assert said == "bondmatectl: kind is one of panic, assistance, medical, not 'picnic'\n"
         assert console.there.device.alert is None
 
     play(at)
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["dance"], ["alert"], ["alert", "sing"], ["status", "--loud"], ["duty", "maybe"], ["gnss"]]
+    "arguments",
+    [
+        [],
+        ["dance"],
+        ["alert"],
+        ["alert", "sing"],
+        ["status", "--loud"],
+        ["duty", "maybe"],
+        ["gnss"],
+        ["checkin", "begin", "soon"],
+        ["inbox", "answer", "x", "y"],
+        ["verify", "file"],
+    ],
 )
 def test_a_wrong_command_line_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -138,7 +150,10 @@ def test_help_names_every_exit_code_and_version_is_ours(capsys: pytest.CaptureFi
         cli.main(["--help"])
     assert ended.value.code == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "0 done, 1 it failed, 2 usage, 3 the daemon is not reachable, 4 not allowed" in shown
+    assert (
+        "0 done; 1 it failed, and standard error says why; 2 usage; 3 the daemon is not reachable; 4 not allowed"
+        in shown
+    )
     with pytest.raises(SystemExit):
         cli.main(["--version"])
     assert capsys.readouterr().out == f"bondmatectl {__version__}\n"

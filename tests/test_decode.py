@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bondmate import cli, decode
+from bondmate import cli, decode, doing
 from bondmate.core.reception import Reception
 
 COMMAND = str(Path(sys.executable).with_name("bondmatectl"))
@@ -257,7 +257,7 @@ def test_a_fix_of_a_receiver_that_speaks_now_is_shown_at_once() -> None:
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["lat"]
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == cli.EXIT_INTERRUPTED
+        assert process.wait(20) == doing.EXIT_INTERRUPTED
 
 
 def test_a_disk_that_is_full_is_not_a_log_that_cannot_be_read(log: Callable[[bytes], Path]) -> None:

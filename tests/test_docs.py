@@ -2,16 +2,18 @@
 
 import ast
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
 
+from bondmate.core.alert import TRANSITIONS, Event, State
 from bondmate.core.feedback import Pattern
+from tests import pictures
 from tests.conftest import TOP
+from tests.pictures import PIXELS_A_SECOND
 
 PAGES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
-PIXELS_A_SECOND = 220
 
 
 def names_in(path: Path) -> set[str]:
@@ -19,9 +21,13 @@ def names_in(path: Path) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
-def test_every_behaviour_that_the_privacy_page_promises_has_a_test() -> None:
-    page = (TOP / "docs" / "privacy.md").read_text(encoding="utf-8")
-    table = page.partition("| the device | LED | GDPR | shown by |")[2].partition("\n\n")[0]
+@pytest.mark.parametrize(
+    ("page", "head"),
+    [("privacy.md", "| the device | LED | GDPR | shown by |"), ("officer.md", "| the device | shown by |")],
+)
+def test_every_behaviour_that_these_pages_promise_has_a_test(page: str, head: str) -> None:
+    text = (TOP / "docs" / page).read_text(encoding="utf-8")
+    table = text.partition(head)[2].partition("\n\n")[0]
     rows = [row for row in table.splitlines() if row.startswith("| ") and not row.startswith("|---")]
     assert len(rows) > 10
     for row in rows:
@@ -43,8 +49,27 @@ def test_every_file_that_a_page_links_to_is_there(page: Path) -> None:
         assert "://" in link or (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
+def test_the_picture_of_an_alerts_life_is_the_table() -> None:
+    page = (TOP / "docs" / "alert.md").read_text(encoding="utf-8")
+    assert page == pictures.page_of_life(page), "draw it anew: python -m tests.pictures"
+    drawn = page.partition("```mermaid\n")[2].partition("```")[0]
+    steps = set(re.findall(r"^  (\w+) --> (\w+) : (.+)$", drawn, re.MULTILINE))
+    for state, event in product(State, Event):
+        then = TRANSITIONS[state][event]
+        assert ((state, then, event.value) in steps) is (then is not state)
+    assert len(steps) == sum(then is not state for state in State for then in TRANSITIONS[state].values())
+
+
+def test_a_picture_of_another_table_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (TOP / "docs" / "alert.md").read_text(encoding="utf-8")
+    closing = {**TRANSITIONS[State.DELIVERED], Event.ACKNOWLEDGED: State.CLOSED}
+    monkeypatch.setattr(pictures, "TRANSITIONS", {**TRANSITIONS, State.DELIVERED: closing})
+    assert page != pictures.page_of_life(page)
+
+
 def test_the_picture_of_the_vibrations_is_that_of_the_patterns() -> None:
     picture = (TOP / "docs" / "vibrations.svg").read_text(encoding="utf-8")
+    assert picture == pictures.vibrations(), "draw it anew: python -m tests.pictures"
     for pattern in Pattern:
         shown = picture.partition(f'<g id="{pattern.name}">')[2].partition("</g>")[0]
         found = re.findall(r'<rect x="([\d.]+)" y="\d+" width="([\d.]+)"', shown)

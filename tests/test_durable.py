@@ -40,6 +40,15 @@ def test_the_rest_of_an_earlier_attempt_is_no_part_of_the_next(tmp_path: Path) -
     assert not (tmp_path / "counter.part").exists()
 
 
+def test_what_somebody_put_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"somebody else's")
+    (tmp_path / "counter.part").symlink_to(victim)
+    replace_file(tmp_path / "counter", b"new", tmp_path.stat())
+    assert victim.read_bytes() == b"somebody else's"
+    assert not (tmp_path / "counter").is_symlink()
+
+
 def test_content_then_name_then_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The order is the promise: a name that is durable before its octets would be a torn file after a power cut."""
     path = tmp_path / "counter"

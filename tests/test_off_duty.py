@@ -15,7 +15,7 @@ import pytest
 
 from bondmate.aging import UPKEEP_S
 from bondmate.core.health import LASTS_S
-from bondmate.records import Fix, Kind, Stream
+from bondmate.records import Fix, How, Kind, Stream
 from tests.desk import EARLIER, SESSION, Desk, fix_at, running, silence
 from tests.virtual import run
 
@@ -116,7 +116,7 @@ def test_an_alert_off_duty_leaves_no_position_once_it_is_closed_and_delivered(
         async with running(tmp_path, on_duty=None) as desk:
             await desk.press()
             await lived(desk, 60)
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             await asyncio.sleep(30)
             off_s = asyncio.get_running_loop().time()
             assert desk.device.waiting()[Stream.POSITION] == 0

@@ -15,7 +15,7 @@ import pytest
 from bondmate import privacy
 from bondmate.aging import UPKEEP_S
 from bondmate.core.tracking import EARLIER, MOVED_M, TrackingPolicy
-from bondmate.records import Kind, Stream
+from bondmate.records import How, Kind, Stream
 from bondmate_sim.gateway import elements
 from tests.desk import UTC_MS, Desk, fix_at, payload, running, silence
 from tests.virtual import run
@@ -87,7 +87,7 @@ def test_in_an_alert_positions_are_collected_as_the_report_says(tmp_path: Path) 
             assert apart_s(desk, Kind.POSITION) == pytest.approx([position["every_s"]] * 11, abs=0.3)
             assert elements.fix(payload(desk.record(Kind.POSITION))[6]).accuracy_m == pytest.approx(3.0, rel=0.2)
             assert (position["precision_m"], position["until_text"]) == (None, "the alert is closed")
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             assert privacy.report(situation(desk))["collected"] == []
 
     run(story())
@@ -190,7 +190,7 @@ def test_what_an_alert_keeps_is_said(tmp_path: Path) -> None:
         async with running(tmp_path, tracking=POLICY) as desk:
             await stay(desk, 60)
             await desk.press()
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             await asyncio.sleep(2 * UPKEEP_S)
             assert desk.record(Kind.PANIC).digest in desk.rows()
             assert payload(desk.record(Kind.PANIC))[6] is not None

@@ -15,9 +15,9 @@ import cbor2
 import pytest
 
 from bondmate import wire
-from bondmate.core.lamp import DARK_S, FLASH_S
+from bondmate.core.lamp import Light
 from bondmate.core.tracking import MOVED_M, TrackingPolicy
-from bondmate.records import ClockSource, Kind, SignedRecord, Stream, Suspicion, UtcTime
+from bondmate.records import ClockSource, How, Kind, SignedRecord, Stream, Suspicion, UtcTime
 from bondmate.store.database import DATABASE_FILE
 from bondmate.tracker import SHORT_EVERY
 from tests.desk import (
@@ -101,7 +101,7 @@ def test_off_duty_nothing_is_sent_until_a_press_needs_it(tmp_path: Path) -> None
             await asyncio.sleep(5)
             assert len(desk.bearer.sent_of(Kind.PANIC)) == 1
             assert desk.bearer.sent_of(Kind.OPENING), "while the alert is open, everything goes"
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             await asyncio.sleep(5)
             sent = len(desk.bearer.sent)
             desk.place.fault = None
@@ -139,7 +139,7 @@ def test_everything_stops_again_when_the_alert_is_closed(tmp_path: Path) -> None
             await walk(desk, 30)
             recorded = len(desk.records(Kind.POSITION))
             assert recorded >= 5
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             assert not awake(desk)
             assert desk.device.fix is None
             await walk(desk, 3600)
@@ -251,7 +251,7 @@ def test_presences_and_positions_are_erased_soon_after_their_receipt(tmp_path: P
             assert kept[Kind.PRESENCE] == []
             assert kept[Kind.POSITION] == [desk.record(Kind.POSITION)], "the last of an open alert stays"
             assert kept[Kind.PANIC] == [desk.record(Kind.PANIC)]
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             await asyncio.sleep(700)
             assert desk.record(Kind.POSITION).digest not in desk.rows()
 
@@ -266,7 +266,7 @@ def test_a_closed_alert_is_erased_in_the_end_with_the_position_that_it_has(tmp_p
             await asyncio.sleep(5)
             await asyncio.sleep(2 * 3600)
             assert desk.record(Kind.PANIC).digest in desk.rows(), "it is open"
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             await asyncio.sleep(2 * 3600)
             assert desk.record(Kind.PANIC).digest not in desk.rows()
 
@@ -356,9 +356,9 @@ def test_the_led_flashes_while_positions_are_precise_and_covert_that_is_logged(
             await asyncio.sleep(10)
             assert desk.palm.light_rises == []
             await desk.press()
-            await asyncio.sleep(10 * (FLASH_S + DARK_S) - 0.1)
+            await asyncio.sleep(10 * sum(Light.PRECISE.value) - 0.1)
             assert len(desk.palm.light_rises) in (9, 10)
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             await asyncio.sleep(1)
             desk.palm.light_rises.clear()
             await asyncio.sleep(10)
@@ -402,7 +402,7 @@ def test_a_shift_that_is_begun_anew_lasts_its_whole_time(tmp_path: Path) -> None
             assert on_duty(desk)
             await asyncio.sleep(120)
             assert not on_duty(desk)
-            assert desk.palm.pulses == ATTENTION * 3
+            assert desk.palm.pulses == ATTENTION + STORED + ATTENTION * 2
 
     run(story())
 
@@ -416,7 +416,7 @@ def test_a_shift_that_ends_during_an_alert_leaves_the_alert_as_it_is(tmp_path: P
             assert not on_duty(desk)
             assert awake(desk)
             assert len(desk.records(Kind.POSITION)) >= 10
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             assert not awake(desk)
 
     run(story())
@@ -457,7 +457,7 @@ def test_a_shift_counts_on_through_a_restart(tmp_path: Path) -> None:
             await asyncio.sleep(DUTY_MAX_S / 2)
             await desk.press()
             await asyncio.sleep(5)
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             await asyncio.sleep(2)
         off_s[0] = OFF_S
         async with restarted(tmp_path, utc_ms=utc_ms, session=EARLIER) as desk:
@@ -565,7 +565,7 @@ def test_the_position_that_is_known_again_after_a_restart_says_how_old_it_is(
             else:
                 assert age_s == pytest.approx(3600 + 2, rel=0.13), "an hour without power, and what it was before"
             await desk.press()
-            age_code = payload(desk.record(Kind.PANIC))[6][9]
+            age_code = payload(desk.calls()[-1])[6][9]
             assert (age_code == 255) is not is_told
 
     run(story())
@@ -630,7 +630,7 @@ def test_an_open_alert_that_is_saved_from_a_damaged_store_is_tracked_and_can_be_
             await walk(desk, 20)
             assert awake(desk)
             assert desk.records(Kind.POSITION)
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             assert not awake(desk)
 
     run(story())
@@ -646,7 +646,7 @@ def test_an_alert_from_memory_that_was_closed_is_not_open_after_a_restart(tmp_pa
             await asyncio.sleep(0.3)
             assert desk.state == "delivered"
             desk.disk.failure = None
-            desk.device.cancel_alert()
+            desk.device.cancel_alert(How.TOOL)
             await asyncio.sleep(60)
         async with restarted(tmp_path, session=EARLIER, earlier=tuple(desk.bearer.made.values())) as desk:
             await walk(desk, 20)

@@ -1,0 +1,48 @@
+"""What a device is made of: adapters by their ports, and what the configuration says of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bondmate.core.delivery import Delivery
+from bondmate.core.gesture import Gesture
+from bondmate.core.tracking import TrackingPolicy
+from bondmate.cose import PublicKey
+from bondmate.faults import Faults
+from bondmate.ports import Bearer, CellularModem, Indicator, Locator, Outbox, Part
+from bondmate.recorder import Recorder
+from bondmate.records import Kind
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """What a device is made of."""
+
+    recorder: Recorder
+    outbox: Outbox
+    bearers: tuple[Bearer, ...]
+    locator: Locator
+    indicator: Indicator
+    delivery: Delivery
+    gateway_keys: dict[bytes, PublicKey]
+    hold_s: float
+    tracking: TrackingPolicy
+    duty_max_s: float
+    store_deadline_s: float
+    keep_delivered_s: float
+    gestures: tuple[Mapping[Gesture, Kind], ...] = ({Gesture.HOLD: Kind.PANIC},)
+    """What is called by which gesture, for each button."""
+    cancel_gesture: Gesture | None = None
+    """What takes an alert back on the first button; None: the PIN alone does."""
+    countdown_s: float = 30.0
+    """How long it is felt before the device raises an alert by itself."""
+    man_down_s: float = 15.0
+    """So long it lies before that begins."""
+    pin_file: Path | None = None
+    modem: CellularModem | None = None
+    """What carries the bearers lte and sms, where there is one."""
+    battery: Part | None = None
+    """What tells how full the battery is, where something does."""
+    system_utc_ms: Callable[[], int] | None
+    """Reads the system's clock, where that is the source of UTC; None: the GNSS clock is."""
+    faults: Faults = field(default_factory=Faults)
