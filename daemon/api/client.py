@@ -3,6 +3,8 @@
 import http.client
 import json
 import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +12,27 @@ from bondmate.errors import BondMateError
 
 DEFAULT_SOCKET = Path("/run/bondmate/api.sock")
 TIMEOUT_S = 10.0
+"""Longer than the longest silence between two events, too."""
+_KNOCK_EVERY_S = 0.05
 _MAX_ANSWER_OCTETS = 64 * 1024 * 1024
+_MAX_LINE_OCTETS = 4 * 1024 * 1024
+"""Of an event: the inbox is one line."""
 
 
 class UnreachableError(BondMateError):
     """Nobody answers on the socket."""
 
 
-class NotAllowedError(BondMateError):
-    """The socket exists, but is not for this user."""
-
-
 class RefusedError(BondMateError):
-    """The daemon answered, and did not do it."""
+    """The daemon answered, and did not do it; `answer` is what it said beside the reason."""
+
+    def __init__(self, text: str, answer: dict[str, Any] | None = None) -> None:
+        super().__init__(text)
+        self.answer = answer or {}
+
+
+class NotAllowedError(RefusedError):
+    """The socket, or what is asked for, is not for this user; or a PIN is wanted, or was wrong."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -33,27 +43,82 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                self.sock.connect(str(self._path))
+            except BlockingIOError:  # others wait before the door already, and a Unix socket has no queue for that
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_KNOCK_EVERY_S)
+            else:
+                return
 
 
 def call(path: Path, method: str, resource: str, body: dict[str, Any] | None = None) -> Any:
     """One request and its answer as JSON. Raises UnreachableError, NotAllowedError or RefusedError."""
     connection = _UnixConnection(path)
     try:
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        return _answer(_ask(connection, path, method, resource, body), path)
+    finally:
+        connection.close()
+
+
+def events(path: Path) -> Iterator[tuple[str, Any]]:
+    """The events of the device, name and data. Raises as `call` does, and UnreachableError when they end."""
+    connection = _UnixConnection(path)
+    try:
+        response = _ask(connection, path, "GET", "/events", None)
+        if response.status != http.client.OK:
+            _answer(response, path)
+        name = ""
+        while line := _line(response, path):
+            kind, _, text = line.decode().rstrip("\r\n").partition(": ")
+            if kind == "event":
+                name = text
+            elif kind == "data":
+                yield name, json.loads(text)
+        raise _unreachable(path, "it hung up")
+    finally:
+        connection.close()
+
+
+def _line(response: http.client.HTTPResponse, path: Path) -> bytes:
+    try:
+        return response.readline(_MAX_LINE_OCTETS)
+    except (OSError, http.client.HTTPException) as error:
+        raise _unreachable(path, error) from error
+
+
+def _ask(
+    connection: http.client.HTTPConnection, path: Path, method: str, resource: str, body: dict[str, Any] | None
+) -> http.client.HTTPResponse:
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    try:
         connection.request(method, resource, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        answer = json.loads(response.read(_MAX_ANSWER_OCTETS))
+        return connection.getresponse()
     except PermissionError as error:
         raise NotAllowedError(f"{path} is not open to this user: use sudo, or join the group bondmate") from error
     except (OSError, http.client.HTTPException) as error:
-        raise UnreachableError(
-            f"bondmated does not answer on {path} ({error}): is it running? (systemctl status bondmated)"
-        ) from error
+        raise _unreachable(path, error) from error
+
+
+def _answer(response: http.client.HTTPResponse, path: Path) -> Any:
+    try:
+        answer = json.loads(response.read(_MAX_ANSWER_OCTETS))
+    except (OSError, http.client.HTTPException) as error:
+        raise _unreachable(path, error) from error
     except ValueError as error:
         raise RefusedError(f"bondmated answered something that is not JSON: {error}") from error
-    finally:
-        connection.close()
     if response.status >= http.client.BAD_REQUEST:
-        raise RefusedError(answer["error"] if isinstance(answer, dict) and "error" in answer else response.reason)
+        said = answer if isinstance(answer, dict) and "error" in answer else {"error": response.reason}
+        kind = NotAllowedError if response.status == http.client.FORBIDDEN else RefusedError
+        raise kind(str(said["error"]), said)
     return answer
+
+
+def _unreachable(path: Path, why: object) -> UnreachableError:
+    return UnreachableError(
+        f"bondmated does not answer on {path} ({why}): is it running? (systemctl status bondmated)"
+        " What did it say last? (journalctl -u bondmated -n 20) Is that its socket? (--socket, $BONDMATE_SOCKET)"
+    )

@@ -13,22 +13,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
+import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bondmate import observer
-from bondmate.api.server import SOCKET_FILE, serve
+from bondmate import observer, officer_pin
+from bondmate.api.authority import CONSOLE_USER
+from bondmate.api.server import CONSOLE_SOCKET_FILE, SOCKET_FILE, serve
+from bondmate.config import Configuration
+from bondmate.core.alert import Alert
 from bondmate.core.delivery import Delivery, DeliveryPolicy, Waiting
 from bondmate.core.routes import over_ip
 from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import KeySigner
-from bondmate.device import Device, Parts
+from bondmate.device import Device
 from bondmate.errors import LinkError
 from bondmate.faults import Faults
+from bondmate.parts import Parts
 from bondmate.recorder import Recorder
-from bondmate.records import DeviceId, History, Moment, SessionId, SignedRecord
+from bondmate.records import DeviceId, History, How, Moment, SessionId, SignedRecord
 from bondmate.store.outbox import SqliteOutbox
 from bondmate_sim.gateway import receipts
-from tests.desk import Place
+from tests.desk import MOST_LETTERS, Place, letter
 from tests.eventually import eventually, running
 
 T = TypeVar("T")
@@ -66,12 +71,19 @@ class Air:
     last_success_s: float | None = None
     stalls: bool = False
     tried: list[bytes] = field(default_factory=list)
+    mail: list[bytes] = field(default_factory=list)
+    """What the gateway has for the device; with it, the mailbox alone comes through."""
 
     async def send(self, submission: bytes) -> bytes:
         self.tried.append(submission)
         if self.stalls:
             await asyncio.get_running_loop().create_future()
         raise LinkError("no network in this test")
+
+    async def fetch(self, cursor: int) -> bytes:
+        if not self.mail:
+            raise LinkError("no network in this test")
+        return cbor2.dumps(self.mail[cursor : cursor + MOST_LETTERS])
 
 
 class Served:
@@ -83,11 +95,47 @@ class Served:
         self.sky = sky
         self.air = air
         self.socket = socket
+        self.console = socket.with_name(CONSOLE_SOCKET_FILE)
+        self.hows: list[How] = []
+        """By which right alerts were cancelled."""
         self._client = ThreadPoolExecutor(max_workers=1)
+        cancel = device.cancel_alert
+
+        def noted(how: How) -> Alert:
+            alert = cancel(how)
+            self.hows.append(how)
+            return alert
+
+        device.cancel_alert = noted  # type: ignore[method-assign]
 
     async def as_client(self, use: Callable[[], T]) -> T:
         """Do what a client in another process would do, beside the running device."""
         return await asyncio.get_running_loop().run_in_executor(self._client, use)
+
+    async def post(self, count: int = 1) -> None:
+        """Let so many messages come; they are numbered from 1."""
+        for _ in range(count):
+            await self.send(1, [f"message {len(self.air.mail) + 1}", ["Yes", "No"]], at_once=False)
+        await self._arrive()
+        await eventually(lambda: self.device.mailbox.unread >= count, "the messages to be counted")
+
+    async def send(self, type_: int, body: list[Any], *, at_once: bool = True, **content: Any) -> None:
+        """Let one message come (docs/protocol.md, section 8)."""
+        number = len(self.air.mail) + 1
+        self.air.mail.append(letter(number, type_, body, key=KeySigner(GATEWAY_KEY), **content))
+        if at_once:
+            await self._arrive()
+
+    async def _arrive(self) -> None:
+        self.device.wake_up()
+        while await self.outbox.cursor() < len(self.air.mail):  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.01)
+
+    def later(self, seconds: float) -> None:
+        """Let this time pass for the PIN."""
+        ages = self.device.officer_pin._ages
+        moment = ages.moment()
+        self.device.officer_pin._ages = mock.Mock(moment=lambda: Moment(moment.lifetime_s + seconds, moment.utc_ms))
 
     async def tried(self, count: int) -> list[Waiting]:
         """Wait until so many records wait in the queue, each tried once."""
@@ -134,6 +182,8 @@ async def served(
     stalls: bool = False,
     left: Sequence[SignedRecord] = (),
     on_duty: bool = True,
+    console_user: str = CONSOLE_USER,
+    configuration: Configuration | None = None,
 ) -> AsyncIterator[Served]:
     """A device that is armed, and its API, for as long as the block lasts.
 
@@ -165,6 +215,7 @@ async def served(
             duty_max_s=14 * 3600,
             store_deadline_s=5.0,
             keep_delivered_s=72 * 3600,
+            pin_file=directory / officer_pin.PIN_FILE,
             system_utc_ms=None if utc_ms is None else lambda: utc_ms,
         )
     )
@@ -172,7 +223,10 @@ async def served(
     made = Served(device, outbox, sky, air, directory / SOCKET_FILE)
     try:
         with mock.patch.object(observer, "OBSERVE_S", 3600.0):
-            async with running(device.run(armed.set)), running(serve(device, directory)):
+            async with (
+                running(device.run(armed.set)),
+                running(serve(device, directory, configuration, console_user)),
+            ):
                 await armed.wait()
                 if on_duty:
                     await device.set_duty(True)
@@ -196,17 +250,37 @@ class Connection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def exchange(path: Path, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-    """The status and the JSON of one answer."""
+def raw(
+    path: Path, method: str, resource: str, body: Any = None, **headers: str
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """The status, the headers and the octets of one answer."""
     connection = Connection(path)
     try:
         connection.request(method, resource, body, {name.replace("_", "-"): text for name, text in headers.items()})
         response = connection.getresponse()
         assert response.headers.get_content_type() == "application/json"
-        return response.status, json.loads(response.read())
+        return response.status, response.getheaders(), response.read()
     finally:
         connection.close()
 
 
+def exchange(path: Path, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    """The status and the JSON of one answer."""
+    status, _, octets = raw(path, method, resource, body, **headers)
+    return status, json.loads(octets)
+
+
 async def asked(there: Served, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     return await there.as_client(lambda: exchange(there.socket, method, resource, body, **headers))
+
+
+async def console(there: Served, method: str, resource: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    """As the officer's page asks; a body that is no octets is sent as JSON."""
+    octets = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    return await there.as_client(lambda: exchange(there.console, method, resource, octets, **headers))
+
+
+def set_pin(directory: Path, pin: str, duress: str | None) -> None:
+    """As a technician does; by a hash that costs nothing."""
+    with mock.patch.object(officer_pin, "ITERATIONS", 1):
+        (directory / officer_pin.PIN_FILE).write_bytes(officer_pin.document(pin, duress))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bondmate.cli import _bearers_text
+from bondmate import showing
 from bondmate.ports import ModemState, PartFault
 from tests.api.served import Served, asked, served
 from tests.eventually import eventually
@@ -61,7 +61,7 @@ def test_without_a_modem_there_is_ip(run: Path) -> None:
         "bearers": [{"name": "ip", "up": False, "last_success_s": None, "why_not": "nothing sent yet"}],
         "modem": None,
     }
-    assert _bearers_text(answer).splitlines() == ["ip       down: nothing sent yet", "modem    none is configured"]
+    assert showing.bearers(answer).splitlines() == ["ip       down: nothing sent yet", "modem    none is configured"]
 
 
 def test_a_modem_is_shown_with_its_signal_and_what_went_wrong(run: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_modem_is_shown_with_its_signal_and_what_went_wrong(run: Path) -> None
         "refused": [], "sockets": 1, "troubles": {"socket lost": 2, "buffer full": 1},
     }  # fmt: skip
     assert answer["bearers"][0]["last_success_s"] == pytest.approx(3.0, abs=2.0)
-    first, *rest = _bearers_text(answer).splitlines()
+    first, *rest = showing.bearers(answer).splitlines()
     assert first.startswith("ip       up, last answer 3")
     assert rest == [
         "modem    /dev/ttyUSB2: EC25",
@@ -85,7 +85,7 @@ def test_a_modem_is_shown_with_its_signal_and_what_went_wrong(run: Path) -> None
 
 
 def test_a_modem_that_does_not_answer_says_why_not_and_what_was_tried(run: Path) -> None:
-    assert _bearers_text(shown(run, works, SILENT)).splitlines()[1:] == [
+    assert showing.bearers(shown(run, works, SILENT)).splitlines()[1:] == [
         "modem    /dev/ttyUSB2: its model is not known yet",
         "why not  the modem does not answer",
         "recovery reset by command",

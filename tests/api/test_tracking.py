@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bondmate.core.sky import Number, Satellite
-from bondmate.records import Fix, Kind
+from bondmate.records import Fix, How, Kind
 from tests.api.served import Served, asked, served
 from tests.desk import receiver_state
 from tests.eventually import eventually
@@ -85,7 +85,7 @@ def test_anything_else_than_on_and_off_is_refused_and_changes_nothing(duty: obje
     async def main() -> None:
         async with served(run, on_duty=False) as there:
             code, answer = await put(there, duty)
-            assert (code, answer) == (400, {"error": f'duty is "on" or "off", not {duty!r}'})
+            assert (code, answer) == (400, {"error": f"duty is one of on, off, not {duty!r}"})
             code, _ = await asked(there, "POST", "/duty")
             assert code == 400
             assert not there.device.duty.is_on
@@ -165,7 +165,7 @@ def test_privacy_is_that_of_the_device_as_it_is(run: Path) -> None:
             in_alert = await got(there, "/privacy")
             assert [each["what"] for each in in_alert["collected"]] == ["position"]
             assert (in_alert["alert_open"], in_alert["waiting"]["alert"]) == (True, 1)
-            there.device.cancel_alert()
+            there.device.cancel_alert(How.TOOL)
             await put(there, "off")
             assert (await got(there, "/privacy"))["collected"] == []
 
