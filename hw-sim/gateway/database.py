@@ -13,7 +13,7 @@ import apsw
 
 from bondmate_sim.gateway import files
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _FILE_NAME = "gateway.db"
 
 _BUSY_TIMEOUT_MS = 1000
@@ -21,7 +21,7 @@ _BUSY_TIMEOUT_MS = 1000
 
 _FULL = 2
 
-_SCHEMA = """
+_SCHEMA_1 = """
 CREATE TABLE device (
   id BLOB PRIMARY KEY CHECK (length(id) = 4),
   public_key_pem TEXT NOT NULL,
@@ -104,6 +104,76 @@ CREATE TABLE attempt (                   -- by revoked devices
 ) STRICT;
 """
 
+_SCHEMA_2 = """
+CREATE TABLE member (                    -- the groups that devices are in
+  device BLOB NOT NULL REFERENCES device (id),
+  name TEXT NOT NULL,
+  PRIMARY KEY (device, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX member_name ON member (name);
+
+CREATE TABLE mailbox (                   -- of a device that asked for messages, or sent an SMS
+  device BLOB PRIMARY KEY REFERENCES device (id),
+  fetched INTEGER NOT NULL DEFAULT 0,    -- the cursor that it asked with last: what it has
+  served INTEGER NOT NULL DEFAULT 0,     -- the highest number that an answer to it had: it may have it
+  sms_number TEXT                        -- where its last verified SMS came from
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE message (                   -- signed; numbers are gapless for each device
+  device BLOB NOT NULL REFERENCES device (id),
+  number INTEGER NOT NULL,
+  type INTEGER NOT NULL,
+  urgent INTEGER NOT NULL,
+  written_ms INTEGER NOT NULL,
+  expires_ms INTEGER,
+  about BLOB,                            -- the digest of the call because of which it was written
+  woken_ms INTEGER,                      -- when an SMS was sent because of it: one at most
+  tagged BLOB NOT NULL,
+  PRIMARY KEY (device, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX message_about ON message (about) WHERE about IS NOT NULL;
+
+CREATE VIEW pending AS                   -- what devices that are not revoked did not fetch
+  -- By CROSS JOIN, which keeps the order: a device with nothing new costs one look, whatever it got before.
+  SELECT message.* FROM device LEFT JOIN mailbox ON mailbox.device = device.id CROSS JOIN message
+  WHERE device.revoked_ms IS NULL AND message.device = device.id
+  AND message.number > coalesce(mailbox.fetched, 0);
+
+CREATE TABLE message_state (             -- as the device reported them
+  device BLOB NOT NULL REFERENCES device (id),
+  number INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  answer TEXT,
+  received_ms INTEGER NOT NULL,
+  PRIMARY KEY (device, number, state)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE handling (                  -- what people did about calls: a row for each call that they saw
+  row INTEGER PRIMARY KEY,
+  device BLOB NOT NULL REFERENCES device (id),
+  digest BLOB NOT NULL,                  -- SHA-256 of the record, whole
+  closed INTEGER NOT NULL,               -- 0 acknowledged, 1 closed
+  by TEXT NOT NULL,
+  at_ms INTEGER NOT NULL,
+  seen INTEGER NOT NULL                  -- the newest row of record then
+) STRICT;
+CREATE INDEX handling_device ON handling (device);
+
+CREATE TABLE exercise (                  -- as they were ordered
+  device BLOB NOT NULL REFERENCES device (id),
+  version INTEGER NOT NULL,
+  from_ms INTEGER NOT NULL,
+  until_ms INTEGER NOT NULL,
+  PRIMARY KEY (device, version)
+) STRICT, WITHOUT ROWID;
+
+-- Partial, so that only queries that repeat the condition use it: SQLite would take it where the identity's is better.
+CREATE INDEX record_arrived ON record (device, stream) WHERE stream IN (0, 2, 3);
+"""
+
+_STEPS = (_SCHEMA_1, _SCHEMA_2)
+"""What leads from each version to the next; none of it changes or drops what is there."""
+
 
 class DatabaseError(Exception):
     """The database is not there or not usable; the text says what to do."""
@@ -142,9 +212,10 @@ class Database:
         if (self._connection.pragma("journal_mode"), self._connection.pragma("synchronous")) != ("wal", _FULL):
             raise DatabaseError(f"{path} cannot be written durably (WAL and synchronous=FULL): move it to a local disk")
         found = self._connection.pragma("user_version")
-        if found == 0:
+        if found < SCHEMA_VERSION:
             with self.transaction():
-                self._connection.execute(_SCHEMA)
+                for step in _STEPS[found:]:
+                    self._connection.execute(step)
                 self._connection.pragma("user_version", SCHEMA_VERSION)
         elif found != SCHEMA_VERSION:
             raise DatabaseError(
@@ -171,6 +242,13 @@ class Database:
             yield
         finally:
             self._connection.execute("ROLLBACK")
+
+    def changes(self) -> object:
+        """Return what differs from the last time if anything was written since, here or by another process.
+
+        It costs as good as nothing, so that it can be asked several times a second. Raises apsw.Error.
+        """
+        return self._connection.pragma("data_version"), self._connection.total_changes()
 
     def rows(self, sql: str, bindings: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows. Raises apsw.Error."""

@@ -1,4 +1,4 @@
-"""Enrolled devices and their bearers in the database: add, find, revoke."""
+"""Enrolled devices, their bearers and their groups in the database: add, find, revoke."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,8 +31,12 @@ class Device:
     revoked: bool
 
 
-def add(database: Database, made: Iterable[Credentials], now_ms: int) -> None:
-    """Store the gateway's half of new credentials, all or none. Raises apsw.Error, also when an id is taken."""
+def add(database: Database, made: Iterable[Credentials], now_ms: int, groups: Iterable[str] = ()) -> None:
+    """Store the gateway's half of new credentials, all or none, and put the devices into groups.
+
+    Raises apsw.Error, also when an id is taken.
+    """
+    names = set(groups)
     with database.transaction():
         for each in made:
             pem = keys.public_pem(each.signing_key.public_key())
@@ -42,6 +46,7 @@ def add(database: Database, made: Iterable[Credentials], now_ms: int) -> None:
             )
             for name, kid in each.kids.items():
                 database.rows("INSERT INTO bearer (kid, device, name) VALUES (?, ?, ?)", (kid, each.device, name))
+            _join(database, each.device, names)
 
 
 def bearer(database: Database, kid: bytes) -> Bearer | None:
@@ -52,6 +57,12 @@ def bearer(database: Database, kid: bytes) -> Bearer | None:
         (kid,),
     )
     return Bearer(*found[0]) if found else None
+
+
+def kid(database: Database, device_id: bytes, name: str) -> bytes | None:
+    """Return the kid of a device's bearer, or None."""
+    found = database.rows("SELECT kid FROM bearer WHERE device = ? AND name = ?", (device_id, name))
+    return found[0][0] if found else None
 
 
 def device(database: Database, device_id: bytes) -> Device:
@@ -67,4 +78,50 @@ def revoke(database: Database, device_id: bytes, now_ms: int) -> bool:
     """Revoke a device; once revoked it stays so. Return False when no such device is enrolled. Raises apsw.Error."""
     with database.transaction():
         database.rows("UPDATE device SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL", (now_ms, device_id))
-        return bool(database.rows("SELECT 1 FROM device WHERE id = ?", (device_id,)))
+        return is_enrolled(database, device_id)
+
+
+def is_enrolled(database: Database, device_id: bytes) -> bool:
+    """Say whether a device is enrolled, revoked or not. Raises apsw.Error."""
+    return bool(database.rows("SELECT 1 FROM device WHERE id = ?", (device_id,)))
+
+
+def group(database: Database, device_id: bytes, names: Iterable[str]) -> bool:
+    """Put a device into these groups and no others. Return False when no such device is enrolled. Raises apsw.Error."""
+    with database.transaction():
+        if not is_enrolled(database, device_id):
+            return False
+        database.rows("DELETE FROM member WHERE device = ?", (device_id,))
+        _join(database, device_id, set(names))
+        return True
+
+
+def groups(database: Database, device_id: bytes) -> list[str]:
+    """Return the names of the groups that a device is in. Raises apsw.Error."""
+    return [name for (name,) in database.rows("SELECT name FROM member WHERE device = ? ORDER BY name", (device_id,))]
+
+
+def members(database: Database, name: str) -> list[bytes]:
+    """Return the devices of a group that are not revoked, the oldest first. Raises apsw.Error."""
+    rows = database.rows(
+        "SELECT id FROM device JOIN member ON member.device = id WHERE name = ? AND revoked_ms IS NULL"
+        " ORDER BY enrolled_ms, id",
+        (name,),
+    )
+    return [found for (found,) in rows]
+
+
+def colleagues(database: Database, device_id: bytes) -> list[bytes]:
+    """Return the other devices that share a group with one and are not revoked. Raises apsw.Error."""
+    rows = database.rows(
+        "SELECT DISTINCT other.device FROM member JOIN member AS other ON other.name = member.name"
+        " JOIN device ON device.id = other.device AND revoked_ms IS NULL"
+        " WHERE member.device = ?1 AND other.device <> ?1 ORDER BY other.device",
+        (device_id,),
+    )
+    return [found for (found,) in rows]
+
+
+def _join(database: Database, device_id: bytes, names: Iterable[str]) -> None:
+    for name in names:
+        database.rows("INSERT INTO member (device, name) VALUES (?, ?)", (device_id, name))

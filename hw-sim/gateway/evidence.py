@@ -6,7 +6,7 @@ what arrives later. Call all of it inside a transaction.
 
 from dataclasses import dataclass
 
-from bondmate_sim.gateway import records
+from bondmate_sim.gateway import cose, records, sessions
 from bondmate_sim.gateway.chain import Chain, Place, check, touched_by
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.receipts import Verdict
@@ -74,6 +74,35 @@ def hold(database: Database, origin: Origin, record: records.Record) -> Held:
 def arrivals(database: Database, device: bytes) -> dict[bytes, int]:
     """Return the sessions of which records are held, each with a number that grows with its first arrival."""
     return dict(database.rows("SELECT session, min(row) FROM record WHERE device = ? GROUP BY session", (device,)))
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest record of a kind in the device's own order, and when it was received (UTC in ms)."""
+
+    session: bytes
+    record: records.Record
+    received_ms: int
+
+
+def newest(database: Database, device: bytes, stream: int, kind: int) -> Newest | None:
+    """Return the newest record of a kind, in the device's own order of its sessions. Raises apsw.Error."""
+    highest = dict(
+        database.rows(
+            "SELECT session, max(sequence) FROM record WHERE device = ? AND stream = ? AND kind = ? GROUP BY session",
+            (device, stream, kind),
+        )
+    )
+    if not highest:
+        return None
+    arrived = arrivals(database, device)
+    session = sessions.in_order({each: arrived[each] for each in highest})[-1]
+    received_ms, tagged = database.rows(
+        "SELECT received_ms, tagged FROM record WHERE device = ? AND session = ? AND stream = ? AND sequence = ?"
+        " ORDER BY row",
+        (device, session, stream, highest[session]),
+    )[0]
+    return Newest(session, records.payload(cose.parse(tagged).payload), received_ms)
 
 
 def quarantine(database: Database, origin: Origin, why: records.UnreadableError) -> bool:

@@ -5,7 +5,9 @@ start to end without a pause, so that window, record and answer cannot interleav
 """
 
 import logging
+import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +17,11 @@ from aiocoap import error as coap_error
 from aiocoap import oscore as library
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bondmate_sim.gateway import intake, keys, oscore, receipts
+from bondmate_sim.gateway import assistance, devices, intake, keys, messages, oscore, receipts, records, sessions
 from bondmate_sim.gateway.database import Database
 
 MAX_SUBMISSION_OCTETS = 1024
-_PATH_RECORDS = ("r",)
+_CURSOR = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
 _log = logging.getLogger("bondmate.gateway")
 
@@ -57,6 +59,15 @@ class Taken:
     outcome: intake.Outcome | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """The reply to an authentic message, and what the log says once it is committed."""
+
+    reply: Any
+    outcome: intake.Outcome | None = None
+    said: Sequence[tuple[int, str]] = ()
+
+
 class Inbox:
     """Takes messages of all bearers into one database."""
 
@@ -65,8 +76,10 @@ class Inbox:
         self._signing_key = signing_key
         self._contexts = oscore.Contexts(database)
 
-    def take(self, request: Any, sender: str) -> Taken:
+    def take(self, request: Any, sender: str, sms_number: str | None = None) -> Taken:
         """Take one protected CoAP request, as aiocoap decoded it; `sender` is for the log.
+
+        `sms_number` is where a short message came from: by which the device can be woken later.
 
         Raises RefusedError, UnstoredError.
         """
@@ -91,33 +104,92 @@ class Inbox:
         try:
             with self._database.transaction():
                 kept = self._contexts.keep(channel, int(now * 1000))
-                reply, outcome = self._serve(inner, channel, now)
+                # a datagram of another bearer may have been sent on by anybody
+                if sms_number is not None and channel.bearer.name == "sms":
+                    messages.came_by_sms(self._database, channel.bearer.device, sms_number)
+                served = self._serve(inner, channel, now)
         except apsw.Error as error:
             # As after a restart: what was not committed was not seen.
             channel.window = window
             _log.error("cannot store a message of %s: %s; check the disk of the data directory", sender, error)
             raise UnstoredError(str(error), channel, request_id) from error
         self._contexts.committed(kept)
-        if outcome is not None:
-            _report(outcome)
-        return Taken(channel, request_id, reply, outcome)
+        if served.outcome is not None:
+            _report(served.outcome)
+        for level, line in served.said:
+            _log.log(level, "%s", line)
+        return Taken(channel, request_id, served.reply, served.outcome)
 
-    def _serve(self, request: Any, channel: oscore.Channel, now: float) -> tuple[Any, intake.Outcome | None]:
-        if request.opt.uri_path != _PATH_RECORDS:
-            return aiocoap.Message(code=aiocoap.NOT_FOUND), None
+    def reach(self, device: bytes, bearer: str) -> oscore.Channel | None:
+        """Return the channel of a device's present session over a bearer, for a request from here.
+
+        None when the device was never heard. Sender numbers for it are in reserve. Raises apsw.Error.
+        """
+        with self._database.transaction():
+            present = sessions.present(self._database, device)
+            kid = devices.kid(self._database, device, bearer)
+            if present is None or kid is None:
+                return None
+            session, seen_ms = present
+            channel = self._contexts.find(oscore.OptionValue(kid, session))
+            if channel is None:
+                return None
+            kept = self._contexts.keep(channel, seen_ms)
+        self._contexts.committed(kept)
+        return channel
+
+    def _serve(self, request: Any, channel: oscore.Channel, now: float) -> _Served:
+        match request.opt.uri_path:
+            case ("r",):
+                return self._serve_records(request, channel, now)
+            case ("m",):
+                return self._serve_mailbox(request, channel)
+            case _:
+                return _Served(aiocoap.Message(code=aiocoap.NOT_FOUND))
+
+    def _serve_records(self, request: Any, channel: oscore.Channel, now: float) -> _Served:
         if request.code != aiocoap.POST:
-            return aiocoap.Message(code=aiocoap.METHOD_NOT_ALLOWED), None
+            return _Served(aiocoap.Message(code=aiocoap.METHOD_NOT_ALLOWED))
         if request.opt.block1 is not None or len(request.payload) > MAX_SUBMISSION_OCTETS:
-            return aiocoap.Message(code=aiocoap.REQUEST_ENTITY_TOO_LARGE), None
-        outcome = intake.take(self._database, channel.bearer, channel.session, request.payload, int(now * 1000))
+            return _Served(aiocoap.Message(code=aiocoap.REQUEST_ENTITY_TOO_LARGE))
+        now_ms = int(now * 1000)
+        device = channel.bearer.device
+        outcome = intake.take(self._database, channel.bearer, channel.session, request.payload, now_ms)
         if outcome is None:
-            return aiocoap.Message(code=aiocoap.BAD_REQUEST), None
-        receipt = receipts.receipt(channel.bearer.device, outcome.entry, int(now), self._signing_key, keys.KEY_ID)
-        return aiocoap.Message(code=aiocoap.CHANGED, payload=receipt), outcome
+            return _Served(aiocoap.Message(code=aiocoap.BAD_REQUEST))
+        receipt = receipts.receipt(device, outcome.entry, int(now), self._signing_key, keys.KEY_ID)
+        said = []
+        if outcome.call is not None:
+            alert, call = outcome.call.alert, outcome.call.record
+            asked = assistance.ask(self._database, device, alert, call, self._signing_key, now_ms)
+            said = [(logging.INFO, f"asked {records.device_text(each)}, which is near, to help") for each in asked]
+        return _Served(aiocoap.Message(code=aiocoap.CHANGED, payload=receipt), outcome, said)
+
+    def _serve_mailbox(self, request: Any, channel: oscore.Channel) -> _Served:
+        if request.code != aiocoap.GET:
+            return _Served(aiocoap.Message(code=aiocoap.METHOD_NOT_ALLOWED))
+        query = request.opt.uri_query
+        if len(query) != 1 or not _CURSOR.fullmatch(query[0]) or int(query[0]) > messages.MAX_NUMBER:
+            return _Served(aiocoap.Message(code=aiocoap.BAD_REQUEST))
+        device, cursor = channel.bearer.device, int(query[0])
+        if devices.device(self._database, device).revoked:
+            payload = messages.answer_revoked(self._database, device, cursor)
+            return _Served(aiocoap.Message(code=aiocoap.CONTENT, payload=payload))
+        answer = messages.answer(self._database, device, cursor, self._signing_key)
+        said = []
+        if answer.moved:
+            line = (
+                f"{records.device_text(device)} has {answer.moved} messages more than were ever sent from here: this"
+                " database was restored. Those that it has not fetched are numbered anew behind them"
+            )
+            said = [(logging.WARNING, line)]
+        return _Served(aiocoap.Message(code=aiocoap.CONTENT, payload=answer.payload), said=said)
 
 
 def _report(outcome: intake.Outcome) -> None:
-    usual = outcome.repeated or outcome.entry.verdict is receipts.Verdict.HELD
+    held = outcome.entry.verdict is receipts.Verdict.HELD
+    paged = outcome.call is not None and not outcome.call.alert.exercise
+    usual = outcome.repeated or (held and not paged)
     _log.log(logging.INFO if usual else logging.WARNING, "%s", outcome.text)
     for alarm in outcome.alarms:
         _log.warning("%s", alarm)

@@ -6,23 +6,36 @@ The decisions stand here; the caller brings the authentic channel and the transa
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bondmate_sim.gateway import branches, cbor, cose, devices, evidence, receipts, records
+from bondmate_sim.gateway import bodies, branches, calls, cbor, cose, devices, evidence, messages, receipts, records
 from bondmate_sim.gateway.chain import Chain
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.receipts import Entry, Verdict
+
+_LOOKED_BACK = 32
+"""So many records of its stream tell which alert a call belongs to. Beyond them, an escalation counts as an alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that was held just now, and the alert that it belongs to."""
+
+    record: records.Record
+    alert: calls.Alert
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The receipt entry of a submission, what to tell the operator, and whether the record was held before.
 
-    `alarms` are what a human must see beside it: forks, branches, broken chains and lost stores.
+    `alarms` are what a human must see beside it: forks, branches, broken chains, lost stores, duress. `call` is there
+    when the record is a call that was not held before.
     """
 
     entry: Entry
     repeated: bool
     text: str
     alarms: tuple[str, ...] = ()
+    call: Call | None = None
 
 
 def take(
@@ -104,13 +117,33 @@ def _hold(database: Database, origin: evidence.Origin, record: records.Record) -
         )
     if not held.repeated:
         alarms += _branch_alarms(database, origin, record)
+        messages.report(database, origin.device, record.states, origin.now_ms)
+        if record.cancellation is not None and record.cancellation.how is bodies.How.DURESS:
+            alarms.append(f"DURESS: {name} takes an alert back because somebody forced the officer to: it is not over")
+    call = _call(database, origin, record) if record.is_call and not held.repeated else None
     what = "again, already held" if held.repeated else "held"
     return Outcome(
         Entry(origin.session, record.stream, record.sequence, origin.digest, held.verdict),
         held.repeated,
-        f"{records.kind_name(record.kind)} {name} over {origin.bearer}: {what}",
+        f"{_title(record, call)} {name} over {origin.bearer}: {what}",
         tuple(alarms),
+        call,
     )
+
+
+def _call(database: Database, origin: evidence.Origin, record: records.Record) -> Call:
+    alerts = calls.history(database, origin.device, _LOOKED_BACK).alerts
+    return Call(record, next(each for each in alerts if origin.digest in each.digests))
+
+
+def _title(record: records.Record, call: Call | None) -> str:
+    """Return what a record is in the log: what somebody has to be called for begins so."""
+    kind = records.kind_name(record.kind)
+    if call is None or call.alert.exercise:
+        return kind
+    if call.alert.marked and record.kind == records.EXERCISE:
+        return f"CALL, marked as {kind} though none was ordered:"
+    return f"CALL {kind}"
 
 
 def _branch_alarms(database: Database, origin: evidence.Origin, record: records.Record) -> Iterator[str]:

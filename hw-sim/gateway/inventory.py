@@ -5,10 +5,9 @@ It writes nothing and formats no text for people.
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from bondmate_sim.gateway import account, branches, cose, evidence, ranges, records, sessions
+from bondmate_sim.gateway import account, branches, evidence, messages, ranges, records
 from bondmate_sim.gateway import devices as enrolled
 from bondmate_sim.gateway.account import Missing
 from bondmate_sim.gateway.database import Database
@@ -48,6 +47,8 @@ def _device(
         "sessions": [records.session_text(session) for session, _ in open_sessions],
         "revoked": revoked_ms is not None,
         "revoked_at": utc_text(revoked_ms),
+        "groups": enrolled.groups(database, device),
+        "mailbox": {"newest": messages.newest(database, device), "fetched": messages.fetched(database, device)},
         "forks": [records.record_text(device, *identity) for identity in forked],
         "branches": [
             {
@@ -91,51 +92,22 @@ def _one_by_one(missing: Iterable[Missing]) -> Iterator[tuple[Missing, int]]:
 
 
 def _health(database: Database, device: bytes) -> dict[str, Any] | None:
-    newest = _newest(database, device, records.HEALTH_STREAM, records.HEALTH)
+    newest = evidence.newest(database, device, records.HEALTH_STREAM, records.HEALTH)
     if newest is None:
         return None
     return {
         "faults": list(newest.record.faults),
-        "record": newest.identity,
+        "record": records.record_text(device, newest.session, newest.record.stream, newest.record.sequence),
         "received_at": utc_text(newest.received_ms),
     }
 
 
 def _presence(database: Database, device: bytes) -> dict[str, Any] | None:
-    newest = _newest(database, device, records.PRESENCE_STREAM, records.PRESENCE)
+    newest = evidence.newest(database, device, records.PRESENCE_STREAM, records.PRESENCE)
     if newest is None:
         return None
     return {
         "fix": fix(newest.record),
-        "record": newest.identity,
+        "record": records.record_text(device, newest.session, newest.record.stream, newest.record.sequence),
         "received_at": utc_text(newest.received_ms),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Newest:
-    identity: str
-    record: records.Record
-    received_ms: int
-
-
-def _newest(database: Database, device: bytes, stream: int, kind: int) -> _Newest | None:
-    """Return the newest record of a kind, in the device's own order of its sessions."""
-    newest = dict(
-        database.rows(
-            "SELECT session, max(sequence) FROM record WHERE device = ? AND stream = ? AND kind = ? GROUP BY session",
-            (device, stream, kind),
-        )
-    )
-    if not newest:
-        return None
-    arrived = evidence.arrivals(database, device)
-    session = sessions.in_order({each: arrived[each] for each in newest})[-1]
-    sequence = newest[session]
-    received_ms, tagged = database.rows(
-        "SELECT received_ms, tagged FROM record WHERE device = ? AND session = ? AND stream = ? AND sequence = ?"
-        " ORDER BY row",
-        (device, session, stream, sequence),
-    )[0]
-    identity = records.record_text(device, session, stream, sequence)
-    return _Newest(identity, records.payload(cose.parse(tagged).payload), received_ms)

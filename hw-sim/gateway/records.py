@@ -3,42 +3,51 @@
 It reads what a record says. It checks no signature and keeps nothing.
 """
 
-import enum
-import itertools
 from dataclasses import dataclass
 
-from bondmate_sim.gateway import cbor, cose, elements
-from bondmate_sim.gateway.ranges import Range
+from bondmate_sim.gateway import bodies, cbor, cose, elements
 
 VERSION = 1
 STREAMS = ("alert", "state", "position", "presence", "health", "report")
 ALERT, STATE, POSITIONS, PRESENCE_STREAM, HEALTH_STREAM = 0, 1, 2, 3, 4
 CHAINED = (ALERT, STATE)
 
-PANIC, CANCELLATION, OPENING, ANCHOR, STORE_LOST, GAP = 1, 9, 16, 17, 18, 19
+PANIC, ASSISTANCE, MEDICAL, CHECK_IN_MISSED, MAN_DOWN, TAMPER, EXERCISE, ESCALATION = range(1, 9)
+CANCELLATION, CHECK_IN = 9, 10
+OPENING, ANCHOR, STORE_LOST, GAP, MESSAGE_STATE = range(16, 21)
 POSITION, POSITIONS_BEFORE, PRESENCE, HEALTH = 32, 33, 48, 64
 _KIND_NAMES = {
     PANIC: "panic",
+    ASSISTANCE: "assistance",
+    MEDICAL: "medical",
+    CHECK_IN_MISSED: "check-in-missed",
+    MAN_DOWN: "man-down",
+    TAMPER: "tamper",
+    EXERCISE: "exercise",
+    ESCALATION: "escalation",
     CANCELLATION: "cancellation",
+    CHECK_IN: "check-in",
     OPENING: "opening",
     ANCHOR: "anchor",
     STORE_LOST: "store-lost",
     GAP: "gap",
+    MESSAGE_STATE: "message-state",
     POSITION: "position",
     POSITIONS_BEFORE: "positions-before",
     PRESENCE: "presence",
     HEALTH: "health",
 }
+NO_CALLS = (CANCELLATION, CHECK_IN)
+"""Kinds of the stream alert that are no call. One that is not known here is: somebody has to look at it."""
 
-SESSION_OCTETS = 6
+SESSION_OCTETS = bodies.SESSION_OCTETS
+MAX_SEQUENCE = bodies.MAX_SEQUENCE
 _SESSION_HEAD = 0x46
-MAX_SEQUENCE = 2**32 - 1
 _ELEMENTS = 7
-_MAX_STREAM = 15
-_MAX_ENTRIES = 16
-_MAX_GAP_NUMBERS = 128
-_MAX_FAULT_OCTETS = 32
-_MAX_BEFORE = 2
+
+Predecessor = bodies.Predecessor
+Reason = bodies.Reason
+Gap = bodies.Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +59,12 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class Predecessor:
-    """What an opening says of one stream: the last record before this session; all None when the store was lost."""
-
-    stream: int
-    session: bytes | None
-    sequence: int | None
-    digest: bytes | None
-
-
-class Reason(enum.IntEnum):
-    """Why a numbered record will not come."""
-
-    SUPERSEDED = 1
-    EXPIRED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """One entry of a gap: numbers of a stream that will not come, as ranges (first, last), ascending and apart."""
-
-    stream: int
-    session: bytes
-    reason: Reason
-    numbers: tuple[Range, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
     """The payload of a record.
 
-    `cancels`, `predecessors`, `gaps`, `before` and `faults` are the bodies of a cancellation, an opening, a gap, of the
-    positions before an alert (the newest first) and of a health record; None and empty in all other kinds.
+    `cancellation`, `check_in`, `predecessors`, `gaps`, `states`, `before` and `faults` are the bodies of a
+    cancellation, a check-in, an opening, a gap, a message-state, of the positions before an alert (the newest first)
+    and of a health record; None and empty in all other kinds.
     """
 
     kind: int
@@ -90,9 +73,11 @@ class Record:
     elapsed_ms: int
     clock: elements.Clock | None
     fix: elements.Fix | None
-    cancels: bytes | None
+    cancellation: bodies.Cancellation | None
+    check_in: bodies.CheckInBody | None
     predecessors: tuple[Predecessor, ...]
     gaps: tuple[Gap, ...]
+    states: tuple[bodies.MessageState, ...]
     before: tuple[elements.Fix, ...]
     faults: tuple[str, ...]
 
@@ -100,6 +85,16 @@ class Record:
     def stream(self) -> int:
         """The stream's number, 0 to 15."""
         return self.kind >> 4
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is an alert that a human has to see: kinds 1 to 8, and what this stream may have in the future."""
+        return self.stream == ALERT and self.kind not in NO_CALLS
+
+    @property
+    def cancels(self) -> bytes | None:
+        """The first 8 octets of the digest of the call that it takes back, if it is a cancellation."""
+        return None if self.cancellation is None else self.cancellation.call
 
     @property
     def store_lost(self) -> bool:
@@ -153,11 +148,13 @@ def payload(data: bytes) -> Record:
             elapsed_ms=cbor.uint(parts[4], 0, 2**64 - 1),
             clock=None if parts[5] == cbor.NULL else elements.clock(cbor.octets(parts[5])),
             fix=None if parts[6] == cbor.NULL else elements.fix(cbor.octets(parts[6])),
-            cancels=_cancels(body) if kind == CANCELLATION else None,
-            predecessors=_predecessors(body) if kind == OPENING else (),
-            gaps=_gaps(body) if kind == GAP else (),
-            before=_before(body) if kind == POSITIONS_BEFORE else (),
-            faults=_faults(body) if kind == HEALTH else (),
+            cancellation=bodies.cancellation(body) if kind == CANCELLATION else None,
+            check_in=bodies.check_in(body) if kind == CHECK_IN else None,
+            predecessors=bodies.predecessors(body) if kind == OPENING else (),
+            gaps=bodies.gaps(body) if kind == GAP else (),
+            states=bodies.message_states(body) if kind == MESSAGE_STATE else (),
+            before=bodies.before(body) if kind == POSITIONS_BEFORE else (),
+            faults=bodies.faults(body) if kind == HEALTH else (),
         )
     except cbor.MalformedError as error:
         raise UnreadableError(f"malformed record: {error}", stream, sequence) from error
@@ -208,104 +205,3 @@ def _previous(item: bytes) -> bytes | None:
     if len(value) not in (0, 4):
         raise cbor.MalformedError(f"the previous digest has 0 or 4 octets, not {len(value)}")
     return value
-
-
-def _cancels(body: list[bytes]) -> bytes:
-    if not body:
-        raise cbor.MalformedError("the cancellation names no alert")
-    value = cbor.octets(body[0])
-    if len(value) != 8:
-        raise cbor.MalformedError(f"a cancellation names 8 octets of a digest, not {len(value)}")
-    return value
-
-
-def _predecessors(body: list[bytes]) -> tuple[Predecessor, ...]:
-    return tuple(_predecessor(cbor.items(entry)) for entry in _entries(body, "opening"))
-
-
-def _predecessor(entry: list[bytes]) -> Predecessor:
-    match entry:
-        case [stream, cbor.NULL]:
-            return Predecessor(cbor.uint(stream, 0, _MAX_STREAM), None, None, None)
-        case [stream, session, sequence, digest]:
-            named = Predecessor(
-                cbor.uint(stream, 0, _MAX_STREAM),
-                _session(session),
-                cbor.uint(sequence, 1, MAX_SEQUENCE),
-                cbor.octets(digest),
-            )
-            if len(named.digest or b"") != 16:
-                raise cbor.MalformedError("an opening entry names a digest of 16 octets")
-            return named
-        case _:
-            raise cbor.MalformedError(f"an opening entry has 2 or 4 elements, not {len(entry)}")
-
-
-def _gaps(body: list[bytes]) -> tuple[Gap, ...]:
-    gaps = tuple(_gap(cbor.items(entry)) for entry in _entries(body, "gap"))
-    if not gaps:
-        raise cbor.MalformedError("the gap has no entry")
-    count = sum(len(each.numbers) for each in gaps)
-    if count > _MAX_GAP_NUMBERS:
-        raise cbor.MalformedError(f"the gap has {count} numbers and ranges, more than {_MAX_GAP_NUMBERS}")
-    return gaps
-
-
-def _gap(entry: list[bytes]) -> Gap:
-    if len(entry) != 4:
-        raise cbor.MalformedError(f"a gap entry has 4 elements, not {len(entry)}")
-    stream = cbor.uint(entry[0], 0, _MAX_STREAM)
-    if stream in CHAINED:
-        raise cbor.MalformedError(f"a gap in the stream {STREAMS[stream]}, which has none")
-    reason = Reason(cbor.uint(entry[2], min(Reason), max(Reason)))
-    numbers = tuple(_range(item) for item in cbor.items(entry[3]))
-    if not numbers:
-        raise cbor.MalformedError("a gap entry names no number")
-    if any(after[0] <= before[1] for before, after in itertools.pairwise(numbers)):
-        raise cbor.MalformedError("the numbers of a gap entry do not ascend, or overlap")
-    return Gap(stream, _session(entry[1]), reason, numbers)
-
-
-def _range(item: bytes) -> Range:
-    if not cbor.is_array(item):
-        number = cbor.uint(item, 1, MAX_SEQUENCE)
-        return number, number
-    ends = cbor.items(item)
-    if len(ends) != 2:
-        raise cbor.MalformedError(f"a range has 2 ends, not {len(ends)}")
-    first = cbor.uint(ends[0], 1, MAX_SEQUENCE - 1)
-    return first, cbor.uint(ends[1], first + 1, MAX_SEQUENCE)
-
-
-def _before(body: list[bytes]) -> tuple[elements.Fix, ...]:
-    before = tuple(elements.fix(cbor.octets(item)) for item in _entries(body, "record of positions before"))
-    if not 1 <= len(before) <= _MAX_BEFORE:
-        raise cbor.MalformedError(f"a record has 1 or {_MAX_BEFORE} positions from before, not {len(before)}")
-    return before
-
-
-def _faults(body: list[bytes]) -> tuple[str, ...]:
-    return tuple(_fault(item) for item in _entries(body, "health record"))
-
-
-def _fault(item: bytes) -> str:
-    code = cbor.text(item)
-    if not 1 <= len(code.encode()) <= _MAX_FAULT_OCTETS:
-        raise cbor.MalformedError(f"a fault's code has 1 to {_MAX_FAULT_OCTETS} octets, not {len(code.encode())}")
-    return code
-
-
-def _entries(body: list[bytes], what: str) -> list[bytes]:
-    if not body:
-        raise cbor.MalformedError(f"the {what} has no body")
-    entries = cbor.items(body[0])
-    if len(entries) > _MAX_ENTRIES:
-        raise cbor.MalformedError(f"the {what} has {len(entries)} entries, more than {_MAX_ENTRIES}")
-    return entries
-
-
-def _session(item: bytes) -> bytes:
-    session = cbor.octets(item)
-    if len(session) != SESSION_OCTETS:
-        raise cbor.MalformedError(f"a session has {SESSION_OCTETS} octets, not {len(session)}")
-    return session

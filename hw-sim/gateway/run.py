@@ -27,6 +27,7 @@ from bondmate_sim.gateway.inbox import Inbox
 from bondmate_sim.gateway.pushes import Pushes
 from bondmate_sim.gateway.server import Site
 from bondmate_sim.gateway.sms import SmsFace, SmsProvider
+from bondmate_sim.gateway.wakes import Waker
 
 _LOCK_NAME = "run.lock"
 
@@ -72,10 +73,12 @@ def run(data_dir: Path, host: str, port: int, announce: Callable[[str], None], s
         inbox = Inbox(database, keys.load_or_create(data_dir))
         shown = f"[{host}]" if ":" in host else host
         with contextlib.closing(_bind(host, port)) as sock:
-            asyncio.run(_serve(inbox, sms, sock, lambda: announce(f"coap://{shown}:{sock.getsockname()[1]}")))
+            asyncio.run(_serve(database, inbox, sms, sock, lambda: announce(f"coap://{shown}:{sock.getsockname()[1]}")))
 
 
-async def _serve(inbox: Inbox, sms: SmsProvider | None, sock: socket.socket, ready: Callable[[], None]) -> None:
+async def _serve(
+    database: Database, inbox: Inbox, sms: SmsProvider | None, sock: socket.socket, ready: Callable[[], None]
+) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,14 +91,17 @@ async def _serve(inbox: Inbox, sms: SmsProvider | None, sock: socket.socket, rea
     messages.message_interface = await Datagrams.on(sock, messages)
     tokens.token_interface = messages
     coap.request_interfaces.append(tokens)
-    face = None if sms is None else asyncio.create_task(SmsFace(inbox, pushes, sms).run())
+    face = None if sms is None else SmsFace(inbox, pushes, sms)
+    tasks = [asyncio.create_task(Waker(database, inbox, pushes, face).run())]
+    if face is not None:
+        tasks.append(asyncio.create_task(face.run()))
     ready()
     try:
         await stop.wait()
     finally:
-        if face is not None:
-            face.cancel()
-            await asyncio.gather(face, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await pushes.close()
         await coap.shutdown()
     _log.info("stopped")

@@ -73,6 +73,18 @@ def find(database: Database, kid: bytes, session: bytes) -> Session | None:
     return Session(bool(is_open), Window(index, int.from_bytes(bits, "big")), reserved)
 
 
+def present(database: Database, device: bytes) -> tuple[bytes, int] | None:
+    """Return the newest session of a device, over whatever bearer it was heard, and when it was last (UTC in ms)."""
+    seen = dict(
+        database.rows(
+            "SELECT session.id, max(seen_ms) FROM session JOIN bearer ON bearer.kid = session.kid"
+            " WHERE bearer.device = ? AND open GROUP BY session.id",
+            (device,),
+        )
+    )
+    return (in_order(seen)[-1], seen[in_order(seen)[-1]]) if seen else None
+
+
 def save(
     database: Database, kid: bytes, session: bytes, window: Window, sender_reserved: int, now_ms: int
 ) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""The SMS face of the gateway: hand a message to the inbox, send the receipt as a message of its own.
+"""The SMS face of the gateway: hand a message to the inbox, send the receipt, or a wake-up, as a message of its own.
 
 One SMS is one CoAP message: 8-bit user data without a header, at most 140 octets (docs/protocol.md). What is anything
 else, or does not verify, is counted and gets no answer: an SMS costs, and anybody could make the gateway send one.
@@ -29,7 +29,7 @@ MAX_OCTETS = 140
 BEARER = "sms"
 
 _MAX_WAITING = 256
-"""Receipts that wait for a connection. A device whose receipt is dropped here asks again."""
+"""Messages that wait for a connection. A device whose receipt is dropped here asks again."""
 
 _SAY_AGAIN_S = 60.0
 _NUMBER = re.compile(r"\+?[0-9]{3,20}", re.ASCII)
@@ -137,7 +137,7 @@ class SmsFace:
         self._pushes = pushed
         self._provider = provider
         self._timing = timing or Timing()
-        self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(_MAX_WAITING)
+        self._waiting: asyncio.Queue[tuple[str, bytes, str]] = asyncio.Queue(_MAX_WAITING)
         self.tally = Tally()
 
     async def run(self) -> None:
@@ -186,12 +186,12 @@ class SmsFace:
 
     async def _send(self, link: SmsLink) -> None:
         while True:
-            number, octets = await self._waiting.get()
+            number, octets, what = await self._waiting.get()
             try:
                 # Once: when the connection is lost it may have gone out, and a device that did not get it asks again.
                 await self._within(link.send(number, octets))
             except SmsRefusedError as why:
-                _log.warning("SMS: a receipt to %s was refused: %s; the device will ask again", _shown(number), why)
+                _log.warning("SMS: a %s to %s was refused: %s; the device will ask again", what, _shown(number), why)
 
     async def _within(self, answer: Coroutine[Any, Any, None]) -> None:
         try:
@@ -211,7 +211,8 @@ class SmsFace:
             self._ignore(Ignored.NO_COAP, sms)
             return True
         try:
-            taken = self._inbox.take(request, f"SMS of {_shown(sms.sender)}")
+            number = sms.sender if _NUMBER.fullmatch(sms.sender) else None
+            taken = self._inbox.take(request, f"SMS of {_shown(sms.sender)}", number)
         except ReplayedError:
             self._ignore(Ignored.REPLAY, sms)
         except RefusedError as why:
@@ -236,8 +237,15 @@ class SmsFace:
         elif self._waiting.full():
             self._ignore(Ignored.UNANSWERED_FULL, sms)
         else:
-            self._waiting.put_nowait((sms.sender, receipt_message(taken.channel, taken.reply.payload)))
+            self._waiting.put_nowait((sms.sender, receipt_message(taken.channel, taken.reply.payload), "receipt"))
             _log.debug("SMS: a receipt for %s waits to be sent", records.device_text(bearer.device))
+
+    def wake(self, number: str, channel: oscore.Channel) -> bool:
+        """Queue a wake-up for a device under its present session, and return whether there was room."""
+        if self._waiting.full():
+            return False
+        self._waiting.put_nowait((number, wake_message(channel), "wake-up"))
+        return True
 
     def _ignore(self, why: Ignored, sms: Sms, detail: str = "") -> None:
         unsaid = self.tally.count(why, asyncio.get_running_loop().time())
@@ -247,12 +255,19 @@ class SmsFace:
 
 
 def receipt_message(channel: oscore.Channel, receipt: bytes) -> bytes:
-    """Return the octets of the `POST /c` that carries a receipt (a tagged COSE_Sign1) in one SMS.
+    """Return the octets of the `POST /c` that carries a receipt (a tagged COSE_Sign1) in one SMS."""
+    return _message(channel, pushes.PATH, cose.compact(receipt))
 
-    The OSCORE option names the session, so that a later run of the device finds the keys; there is no token, for no
-    response comes.
-    """
-    request = aiocoap.Message(code=aiocoap.POST, uri_path=pushes.PATH, payload=cose.compact(receipt))
+
+def wake_message(channel: oscore.Channel) -> bytes:
+    """Return the octets of the `POST /w` that wakes a device, in one SMS."""
+    return _message(channel, pushes.WAKE_PATH, b"")
+
+
+def _message(channel: oscore.Channel, path: tuple[str, ...], payload: bytes) -> bytes:
+    # The OSCORE option names the session, so that a later run of the device finds the keys; there is no token, for no
+    # response comes.
+    request = aiocoap.Message(code=aiocoap.POST, uri_path=path, payload=payload)
     protected: Any = channel.protect(request, kid_context=True)[0]
     protected.mtype, protected.mid, protected.token = NON, secrets.randbelow(1 << 16), b""
     return bytes(protected.encode())

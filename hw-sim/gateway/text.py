@@ -7,11 +7,18 @@ _UNKNOWN = "unknown"
 _MISSING_NAMED = 5
 
 
-def alerts(shown: Sequence[dict[str, Any]]) -> str:
-    """Return a block of lines for each alert."""
+_RED, _PLAIN = "\x1b[1;31m", "\x1b[0m"
+
+
+def alerts(shown: Sequence[dict[str, Any]], *, colour: bool = False) -> str:
+    """Return a block of lines for each alert: those first that were taken back under duress and are open, in red."""
     if not shown:
         return "no alerts"
-    return "\n\n".join(_alert(each) for each in shown)
+    blocks = []
+    for each in sorted(shown, key=lambda alert: not _forced(alert)):
+        block = _alert(each)
+        blocks.append(f"{_RED}{block}{_PLAIN}" if colour and _forced(each) else block)
+    return "\n\n".join(blocks)
 
 
 def devices(shown: Sequence[dict[str, Any]]) -> str:
@@ -21,9 +28,69 @@ def devices(shown: Sequence[dict[str, Any]]) -> str:
     return "\n".join(_device(each) for each in shown)
 
 
+def act(shown: dict[str, Any]) -> str:
+    """Return a line for something that a person did at the gateway, and one below it for what was not seen before."""
+    when, device, number = _moment(shown["at"]), shown["device"], shown["number"]
+    if shown["alert_id"] is not None:
+        done = {"acknowledge": "acknowledged", "close": "closed"}[shown["type"]]
+        already = "already " if shown["already"] else ""
+        line = f"{shown['alert_id']}  {already}{done} by {_safe(shown['by'])} {when}, message {number} to {device}"
+        return "\n".join([line, *(f"  WARNING   {warning}" for warning in _unseen(shown))])
+    if shown["type"] == "exercise":
+        return f"{device}  exercise until {_moment(shown['until'])}, message {number}"
+    return f"{device}  {shown['type']} {number} waits to be fetched"
+
+
+def _unseen(shown: dict[str, Any]) -> list[str]:
+    warnings = []
+    if shown["duress"]:
+        warnings.append("DURESS: somebody forced the officer to take it back: see alerts")
+    if shown["later"]:
+        calls = "call" if shown["later"] == 1 else "calls"
+        warnings.append(f"{shown['later']} {calls} came after the one you named: see alerts")
+    return warnings
+
+
+def groups(shown: dict[str, Any]) -> str:
+    """Return a line with the groups of a device."""
+    return f"{shown['device']}  groups  {', '.join(shown['groups']) or 'none'}"
+
+
+def messages(shown: Sequence[dict[str, Any]]) -> str:
+    """Return a line for each message, and one below it for what the device answered."""
+    if not shown:
+        return "no messages"
+    return "\n".join(_message(each) for each in shown)
+
+
+def _message(shown: dict[str, Any]) -> str:
+    urgent = "  URGENT" if shown["urgent"] else ""
+    by = f"{_moment(shown['at'])} by {_safe(shown['by'])}"
+    lines = [f"{shown['device']}/{shown['number']}  {shown['type']}  {shown['state']}{urgent}  {by}"]
+    if shown["text"] is not None:
+        lines.append(f"  {_safe(shown['text'])}")
+    if shown["exercise_s"] is not None:
+        seconds = shown["exercise_s"]
+        lines.append(f"  for {seconds / 60:g} minutes" if seconds else "  the exercise is over")
+    if shown["answer"] is not None:
+        lines.append(f"  answered  {_safe(shown['answer'])}")
+    return "\n".join(lines)
+
+
+def _safe(text: str) -> str:
+    """Return text of somebody else's so that it cannot write on the terminal what it wants."""
+    return text if text.isprintable() else ascii(text)
+
+
+def _forced(shown: dict[str, Any]) -> bool:
+    return bool(shown["duress"]) and shown["state"] != "closed"
+
+
 def _alert(shown: dict[str, Any]) -> str:
     identity = shown["alert_id"] or f"a record of {shown['device']}"
     title = "UNREADABLE" if shown["kind"] is None else shown["kind"].upper()
+    if shown["duress"]:
+        title = f"DURESS {title}"
     raised = f"{_moment(shown['raised_at'])} by the device's clock" if shown["raised_at"] else _UNKNOWN
     received = f"{_moment(shown['received_at'])} over {shown['bearer']}"
     lines = [
@@ -32,6 +99,11 @@ def _alert(shown: dict[str, Any]) -> str:
         f"  received  {received}",
         f"  where     {_where(shown['fix'])}",
         *_before(shown),
+        *_check_in(shown),
+        *(
+            f"  escalated {each['alert_id']}, received {_moment(each['received_at'])} over {each['bearer']}"
+            for each in shown["escalations"]
+        ),
         f"  state     {_state(shown)}",
     ]
     return "\n".join([*lines, *(f"  WARNING   {warning}" for warning in _warnings(shown))])
@@ -53,15 +125,38 @@ def _before(shown: dict[str, Any]) -> list[str]:
 
 def _state(shown: dict[str, Any]) -> str:
     positions = f"{shown['positions']} position{'' if shown['positions'] == 1 else 's'} followed"
+    seen = [f"by {_safe(each['by'])} {_moment(each['at'])}" for each in shown["acknowledged"]]
     if shown["state"] == "cancelled":
-        return f"CANCELLED by the officer, received {_moment(shown['cancelled_at'])}; {positions}"
-    return f"{shown['state']}; {positions}"
+        return f"CANCELLED by the officer{_how(shown)}, received {_moment(shown['cancelled_at'])}; {positions}"
+    if shown["closed"] is not None:
+        return f"closed by {_safe(shown['closed']['by'])} {_moment(shown['closed']['at'])}; {positions}"
+    if shown["state"] == "acknowledged":
+        return f"acknowledged {', '.join(seen)}; {positions}"
+    before = f", acknowledged before {', '.join(seen)}" if seen else ""
+    return f"{shown['state']}{before}; {positions}"
+
+
+def _how(shown: dict[str, Any]) -> str:
+    words = {"tool": " at a tool of the technician", "pin": ", by PIN", "gesture": ", by a gesture"}
+    return words.get(shown["cancelled_how"], "")
+
+
+def _check_in(shown: dict[str, Any]) -> list[str]:
+    if shown["check_in"] is None:
+        return []
+    missed = shown["check_in"]
+    note = "" if missed["note"] is None else f": {_safe(missed['note'])}"
+    return [f"  check-in  begun {_moment(missed['began_at'])}, due {_moment(missed['due_at'])}{note}"]
 
 
 def _warnings(shown: dict[str, Any]) -> list[str]:
     warnings = []
     if shown["kind"] is None:
         warnings.append(f"UNREADABLE: {shown['why']}. The device is authentic: treat it as an alert.")
+    if shown["duress"]:
+        warnings.append("DURESS: somebody forced the officer to take it back. It is not over, and worse than before.")
+    if shown["kind"] == "exercise" and not shown["exercise"]:
+        warnings.append(f"REAL: {shown['why'] or 'it was an exercise, and something real came of it'}.")
     if shown["chain"] == "broken":
         warnings.append("BROKEN CHAIN: a record before this one is missing or was changed. Ask the officer's station.")
     if shown["chain"] == "waiting":
@@ -82,6 +177,11 @@ def _device(shown: dict[str, Any]) -> str:
     session = shown["sessions"][-1] if shown["sessions"] else "none"
     times = f"enrolled {_moment(shown['enrolled_at'])}  last seen {_moment(shown['last_seen_at'])}"
     lines = [f"{shown['device']}  {state}  {times}  session {session}"]
+    if shown["groups"]:
+        lines.append(f"  groups    {', '.join(shown['groups'])}")
+    mailbox = shown["mailbox"]
+    if mailbox["fetched"] < mailbox["newest"]:
+        lines.append(f"  mailbox   {mailbox['newest'] - mailbox['fetched']} of {mailbox['newest']} not fetched")
     lines += [f"  FORK: more than one record under {identity}" for identity in shown["forks"]]
     lines += [
         f"  BRANCH: {len(each['sessions'])} sessions continue {each['record']}, the last {each['sessions'][-1]}."
@@ -99,7 +199,7 @@ def _device(shown: dict[str, Any]) -> str:
         presence = shown["presence"]
         lines.append(f"  presence  {_where(presence['fix'])}, received {_moment(presence['received_at'])}")
     if shown["health"] is not None and shown["health"]["faults"]:
-        faults = ", ".join(each if each.isprintable() else ascii(each) for each in shown["health"]["faults"])
+        faults = ", ".join(map(_safe, shown["health"]["faults"]))
         lines.append(f"  FAULTS: {faults}, received {_moment(shown['health']['received_at'])}")
     if shown["attempts"]:
         last = _moment(shown["attempts"][-1]["received_at"])

@@ -1,10 +1,10 @@
 """docs/bondmate.cddl as a validator of what stands on the wire.
 
 The only CDDL validator for Python (pycddl 0.6.4, on the Rust crate cddl) takes optional elements at the end of an
-array for required ones, sees one side alone of a choice between a range and null, loses its place behind `.cbor` inside
-an array, and knows no literal of an empty byte string. So optional elements and choices are written out here for the
-data at hand, and the parts of a COSE_Sign1 are validated one by one, each against its own rule. Of a body it does not
-see too many entries of a gap, nor a health record's fault that is no text.
+array for required ones, sees one side alone of a choice between a range and null, or between numbers in an array, loses
+its place behind `.cbor` inside an array, and knows no literal of an empty byte string. So optional elements and choices
+are written out here for the data at hand, and the parts of a COSE_Sign1 are validated one by one, each against its own
+rule. Of a body it does not see too many entries of a gap, nor a health record's fault that is no text.
 """
 
 import re
@@ -17,6 +17,9 @@ from pycddl import Schema, ValidationError  # type: ignore[import-untyped]
 __all__ = [
     "ValidationError",
     "validate_body",
+    "validate_message",
+    "validate_message_payload",
+    "validate_messages",
     "validate_receipt",
     "validate_receipt_payload",
     "validate_record",
@@ -26,7 +29,10 @@ __all__ = [
 _TEXT = (Path(__file__).parents[2] / "docs" / "bondmate.cddl").read_text().replace("h''", "bstr .size 0")
 _PAYLOAD_TAIL = re.compile(r"^  \? body: any,.*\n  \* any.*\n", re.MULTILINE)
 _RECEIPT_TAIL = re.compile(r"^  \* any *\n\]", re.MULTILINE)
+_NOTE = re.compile(r", \? note: tstr .size \(1\.\.120\)\]")
+_MESSAGE_STATE = re.compile(r"^message-state += (\[.*\]) .*\n +/ (\[.*\])", re.MULTILINE)
 _REASON = re.compile(r"^  \? reason:", re.MULTILINE)
+_MESSAGE_TAIL = re.compile(r"^  body: message-body,\n  \* any.*\n\]", re.MULTILINE)
 _STREAM_OR_NULL = re.compile(r"^  stream / null,.*\n  \(?(1\.\.4294967295)\)? / null,.*\n", re.MULTILINE)
 
 
@@ -44,7 +50,25 @@ def validate_record_payload(payload: bytes) -> None:
 
 def validate_body(rule: str, body: bytes) -> None:
     """Validate the body of a record against its own rule, as `gap-body`. Raises ValidationError."""
-    _validate(rule, _TEXT, body)
+    content: Any = cbor2.loads(body)
+    text = _TEXT
+    if rule == "check-in-body":
+        note = ", note: tstr .size (1..120)]" if len(content) > 2 else "]"
+        text, found = _NOTE.subn(note, _TEXT.replace("action: 1 / 2 / 3", "action: 1..3"))
+        assert found == 1
+    if rule == "message-state-body":
+        assert 1 <= len(content) <= 16
+        for each in content:
+            _validate("message-state", _message_state_text(each[1]), cbor2.dumps(each))
+        return
+    _validate(rule, text, body)
+
+
+def _message_state_text(state: int) -> str:
+    """Return the one line of a message's state that is meant for this one."""
+    text, found = _MESSAGE_STATE.subn(r"message-state = \2" if state == 3 else r"message-state = \1", _TEXT)
+    assert found == 1
+    return text.replace("1 / 2 / 4", str(state if state in {1, 2, 4} else 1))
 
 
 def validate_receipt(tagged: bytes) -> None:
@@ -63,6 +87,41 @@ def validate_receipt_payload(payload: bytes) -> None:
     text, found = _STREAM_OR_NULL.subn(r"  null,\n  null,\n" if stream is None else r"  stream,\n  \1,\n", text)
     assert found == 1
     _validate("receipt-payload", text, payload)
+
+
+def validate_message(tagged: bytes) -> None:
+    """Validate a tagged COSE_Sign1 as a mailbox message. Raises ValidationError."""
+    validate_message_payload(_validate_sign1(tagged))
+
+
+def validate_message_payload(payload: bytes) -> None:
+    """Validate a mailbox message's payload, its body by the line of its type. Raises ValidationError."""
+    content: Any = cbor2.loads(payload)
+    expires = "null" if content[4] is None else "uint .size 4"
+    text = _TEXT.replace("expires_s: uint .size 4 / null", f"expires_s: {expires}").replace(
+        "urgency: 0 / 1", "urgency: 0..1"
+    )
+    text, found = _MESSAGE_TAIL.subn("  body: any,\n" + "  any,\n" * (len(content) - 8) + "]", text)
+    assert found == 1
+    _validate("message-payload", text, payload)
+    start = _TEXT.index("message-body =")
+    lines = re.findall(r"\[(.*)\] +; (\d)", _TEXT[start : _TEXT.index("message-text =")])
+    (line,) = (line for line, kind in lines if int(kind) == (4 if content[2] == 5 else content[2]))
+    rules = [element.split(": ")[-1] for element in line.split(", ")]
+    if len(content[7]) != len(rules):
+        raise ValidationError(f"a body of type {content[2]} has {len(rules)} elements")
+    for rule, part in zip(rules, content[7], strict=True):
+        if not (part is None and rule.endswith(" / null")):
+            _validate("part", f"part = {rule.removesuffix(' / null')}\n{_TEXT}", cbor2.dumps(part))
+
+
+def validate_messages(answer: bytes) -> list[bytes]:
+    """Validate an answer to `GET /m` with all that is in it, and return the messages. Raises ValidationError."""
+    _validate("messages", _TEXT, answer)
+    found: list[bytes] = cbor2.loads(answer)
+    for tagged in found:
+        validate_message(tagged)
+    return found
 
 
 def _validate_sign1(tagged: bytes) -> bytes:

@@ -1,5 +1,6 @@
 import json
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,7 +61,13 @@ def test_revoke_shows_the_device_and_can_be_repeated(tmp_path: Path) -> None:
     assert first == again
 
 
-@pytest.mark.parametrize("name", ["alerts", "devices", "revoke BM-7f3a09c1"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("alerts", "devices", "messages", "revoke BM-7f3a09c1", "group BM-7f3a09c1 north", "ack ID", "close ID"),
+        *("message BM-7f3a09c1 text", "alert --group north text", "exercise BM-7f3a09c1 off"),
+    ],
+)
 def test_without_a_database_a_command_says_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -113,6 +120,28 @@ def test_a_newer_schema_is_an_error_of_every_command(tmp_path: Path, capsys: pyt
         "run --sms pigeon:127.0.0.1:2775 --sms-number +4915550001",
         "revoke BM-7F3A09C1",
         "revoke",
+        "ack",
+        "close",
+        "message BM-7f3a09c1",
+        "message 7f3a09c1 text",
+        "alert text",
+        "alert --group north",
+        "alert --group no,rth text",
+        "alert --group north --area 38.7,9.1 text",
+        "alert --group north --area 90.1,9.1,500 text",
+        "alert --group north --area 38.7,180.1,500 text",
+        "alert --group north --area 38.7,9.1,0 text",
+        "alert --group north --area 38.7,9.1,4294967296 text",
+        "alert --group north --area nan,9.1,500 text",
+        "exercise BM-7f3a09c1",
+        "exercise BM-7f3a09c1 on",
+        "exercise BM-7f3a09c1 off --minutes 5",
+        "exercise BM-7f3a09c1 --minutes 0",
+        "exercise BM-7f3a09c1 --minutes 241",
+        "group",
+        "group BM-7f3a09c1 ,",
+        "messages north",
+        "enrol --count 1 --out . --group north,south",
     ],
 )
 def test_wrong_usage_is_2(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,3 +193,98 @@ def test_without_option_and_environment_it_is_in_the_home(tmp_path: Path, monkey
     monkeypatch.setenv("HOME", str(tmp_path))
     command("enrol", "--count", "1", "--out", tmp_path / "out")
     assert (tmp_path / ".local" / "share" / "bondmate-gateway" / "gateway.db").exists()
+
+
+# --- The desk ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of two devices of the group north."""
+    monkeypatch.setenv("BONDMATE_GATEWAY_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("LOGNAME", "ann.doe")
+    files = command("enrol", "--count", "2", "--out", tmp_path / "out", "--group", "north", "--group", "night")
+    return [Path(each).stem for each in files]
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main([*arguments]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
+
+
+def test_a_message_is_written_in_the_name_of_the_login_or_another(names: list[str]) -> None:
+    first = command("message", names[0], "come in", "--reply", "yes", "--reply", "no", "--urgent")
+    second = command("message", names[0], "--by", "Ann", "again")
+    assert first | {"at": None} == {
+        "device": names[0],
+        "number": 1,
+        "type": "message",
+        "at": None,
+        "by": "ann.doe",
+        "alert_id": None,
+    }
+    assert (second["number"], second["by"]) == (2, "Ann")
+    shown = command("messages", names[0])
+    assert [(each["text"], each["replies"], each["urgent"]) for each in shown] == [
+        ("come in", ["yes", "no"], True),
+        ("again", [], False),
+    ]
+    assert command("messages", names[1]) == []
+
+
+def test_a_group_is_alerted_with_and_without_an_area(names: list[str]) -> None:
+    done = command("alert", "--group", "north", "--area=-38.7223,9.1393,500", "look out")
+    assert sorted(each["device"] for each in done) == sorted(names)
+    command("alert", "--group", "night", "anywhere")
+    assert [each["place"] for each in command("messages", names[0])] == [
+        {"lat": -38.7223, "lon": 9.1393, "radius_m": 500},
+        None,
+    ]
+
+
+def test_groups_are_set_and_shown(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("group", names[0], "south", "day") == {"device": names[0], "groups": ["day", "south"]}
+    assert [each["groups"] for each in command("devices") if each["device"] == names[0]] == [["day", "south"]]
+    assert command("group", names[0])["groups"] == []
+    assert "is in the group south" in fails(capsys, "alert", "--group", "south", "text")
+    assert "no device BM-00000000" in fails(capsys, "group", "BM-00000000", "north")
+
+
+def test_an_exercise_is_ordered_and_ended(names: list[str]) -> None:
+    assert command("exercise", names[0], "--minutes", "10")["number"] == 1
+    assert command("exercise", names[0], "off")["number"] == 2
+    assert [each["exercise_s"] for each in command("messages", names[0])] == [600, 0]
+
+
+def test_what_cannot_be_done_is_said(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    unknown = "BM-00000000"
+    for arguments in (("message", unknown, "text"), ("exercise", unknown, "off"), ("messages", unknown)):
+        assert f"no device {unknown} is enrolled here" in fails(capsys, *arguments)
+    assert "the text has 1 to 480 octets" in fails(capsys, "message", names[0], "a" * 481)
+    assert "at most 4 quick replies" in fails(capsys, "message", names[0], "text", *["--reply=yes"] * 5)
+    assert "the name of who sends it has 1 to 64 octets" in fails(capsys, "message", names[0], "text", "--by", "")
+    for what in ("ack", "close"):
+        assert f"no alert {names[0]} is held here" in fails(capsys, what, names[0])
+    assert command("messages") == []
+
+
+def test_acts_in_words(names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for act in ("message {} text", "exercise {} --minutes 1", "messages", "group {} a"):
+        assert cli.main(act.format(names[0]).split()) == 0
+        assert names[0] in capsys.readouterr().out
+
+
+def test_numbers_are_gapless_though_many_write_at_once(names: list[str]) -> None:
+    """Each writer is a process of its own, as the command line is."""
+    script = "import sys; from bondmate_sim.gateway import cli; sys.exit(any(cli.main(sys.argv[1:]) for _ in range(8)))"
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, "message", name, "text"], stdout=subprocess.PIPE, text=True)
+        for name in (names[0], names[0], names[0], names[1])
+    ]
+    said = [writer.communicate(timeout=50)[0] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 4
+    assert sum(len(each.splitlines()) for each in said) == 32
+    for name, count in zip(names, (24, 8), strict=True):
+        assert [each["number"] for each in command("messages", name)] == list(range(1, count + 1))

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import apsw
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from bondmate_sim.gateway import database as schema
+from bondmate_sim.gateway import inventory, records, view
 from bondmate_sim.gateway.database import SCHEMA_VERSION, Database, DatabaseError
+from bondmate_sim.gateway.desk import Desk
+from tests.gateway.device import Device, fix_at
 
 
 def test_a_new_database_is_private_durable_and_of_this_version(tmp_path: Path) -> None:
@@ -33,6 +38,76 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match=f"schema version {SCHEMA_VERSION + 1}.*knows {SCHEMA_VERSION}"):
         Database(tmp_path, create=False)
     assert (tmp_path / "gateway.db").read_bytes() == before
+
+
+def of_version_1(place: Path, held: Database) -> None:
+    """Write what a gateway of version 1 left: what is held elsewhere, in its tables."""
+    place.mkdir(mode=0o700)
+    with contextlib.closing(apsw.Connection(str(place / "gateway.db"))) as old:
+        old.execute(schema._SCHEMA_1)
+        old.pragma("user_version", 1)
+        for table in ("device", "bearer", "session", "record", "predecessor", "quarantine", "attempt"):
+            for row in held.rows(f"SELECT * FROM {table}"):
+                old.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+
+
+def test_a_database_of_version_1_is_brought_here_with_all_it_holds(tmp_path: Path) -> None:
+    with contextlib.closing(Database(tmp_path / "held", create=True)) as held:
+        device = Device(held)
+        device.send(records.OPENING, 0, body=[])
+        alert = device.send(records.PANIC, 1000)
+        device.send(records.POSITION, 2000, fix=fix_at(10_000_000))
+        device.send(records.PANIC, 3000, clock=b"short")
+        shown = view.alerts(held)
+        assert len(shown) == 2
+        of_version_1(tmp_path / "old", held)
+    for _ in range(2):
+        with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
+            assert migrated.rows("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+            assert migrated.rows("PRAGMA foreign_key_check") == []
+            assert view.alerts(migrated) == shown
+            assert migrated.rows("SELECT tagged FROM record WHERE kind = 1") == [(alert,)]
+            (listed,) = inventory.devices(migrated)
+            assert (listed["groups"], listed["mailbox"]) == ([], {"newest": 0, "fetched": 0})
+    with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
+        device.database = migrated
+        desk = Desk(migrated, ec.generate_private_key(ec.SECP256R1()), "Ann", device.now_ms)
+        assert desk.handle(shown[0]["alert_id"], close=False)["number"] == 1
+        assert view.alerts(migrated)[0]["state"] == "acknowledged"
+
+
+def test_a_migrated_database_has_the_schema_of_a_new_one(tmp_path: Path) -> None:
+    with contextlib.closing(Database(tmp_path / "new", create=True)) as new:
+        of_version_1(tmp_path / "old", new)
+        expected = new.rows("SELECT type, name, sql FROM sqlite_schema ORDER BY name")
+    with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
+        assert migrated.rows("SELECT type, name, sql FROM sqlite_schema ORDER BY name") == expected
+
+
+def test_a_migration_that_fails_leaves_the_old_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(Database(tmp_path / "new", create=True)) as new:
+        of_version_1(tmp_path / "old", new)
+    monkeypatch.setattr(schema, "_STEPS", (schema._SCHEMA_1, schema._SCHEMA_2 + "CREATE nonsense"))
+    with pytest.raises(apsw.SQLError):
+        Database(tmp_path / "old", create=False)
+    with contextlib.closing(apsw.Connection(str(tmp_path / "old" / "gateway.db"))) as old:
+        assert old.pragma("user_version") == 1
+        assert list(old.execute("SELECT name FROM sqlite_schema WHERE name = 'message'")) == []
+
+
+def test_what_is_written_anywhere_is_a_change_and_reading_is_none(tmp_path: Path) -> None:
+    with (
+        contextlib.closing(Database(tmp_path, create=True)) as one,
+        contextlib.closing(Database(tmp_path, create=False)) as other,
+    ):
+        seen = [one.changes()]
+        for writer in (one, other):
+            with writer.transaction():
+                writer.rows("INSERT INTO device VALUES (?, 'pem', ?, 0, NULL)", (bytes([len(seen)] * 4), bytes(32)))
+            seen.append(one.changes())
+            assert one.rows("SELECT count(*) FROM device") == other.rows("SELECT count(*) FROM device")
+            assert one.changes() == seen[-1]
+        assert len(set(seen)) == 3
 
 
 def test_an_exception_undoes_the_whole_transaction(database: Database) -> None:

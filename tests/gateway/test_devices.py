@@ -31,6 +31,23 @@ def test_devices_are_added_all_or_none(database: Database) -> None:
     assert database.rows("SELECT * FROM device") == []
 
 
+def test_groups_are_set_whole_and_shared_by_colleagues_that_are_not_revoked(database: Database) -> None:
+    one, two, three = (credentials.generate() for _ in range(3))
+    devices.add(database, [one, two], now_ms=0, groups=["north", "night", "north"])
+    devices.add(database, [three], now_ms=1)
+    assert devices.groups(database, one.device) == ["night", "north"]
+    assert devices.colleagues(database, one.device) == [two.device]
+    assert devices.group(database, three.device, ["night"])
+    assert devices.members(database, "night") == [*sorted([one.device, two.device]), three.device]
+    devices.revoke(database, two.device, now_ms=2)
+    assert devices.members(database, "night") == [one.device, three.device]
+    assert devices.colleagues(database, one.device) == [three.device]
+    assert devices.group(database, one.device, [])
+    assert devices.groups(database, one.device) == []
+    assert devices.colleagues(database, one.device) == []
+    assert not devices.group(database, b"none", ["north"])
+
+
 def test_revoked_is_revoked_from_the_first_time(database: Database) -> None:
     made = credentials.generate()
     devices.add(database, [made], now_ms=0)

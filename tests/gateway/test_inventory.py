@@ -16,6 +16,8 @@ def test_a_device_of_which_nothing_is_to_be_said(device: Device) -> None:
     device.send(records.OPENING, 0, body=[])
     (shown,) = inventory.devices(device.database)
     expected = {
+        "groups": [],
+        "mailbox": {"newest": 0, "fetched": 0},
         "forks": [],
         "branches": [],
         "attempts": [],

@@ -103,6 +103,49 @@ def test_without_a_number_in_reserve_nothing_is_sent(desk: Desk, tmp_path: Path)
     assert desk.push(100.0) == []
 
 
+def test_a_wake_up_goes_to_the_newest_address_while_it_is_fresh(desk: Desk) -> None:
+    async def story(later_s: float) -> bool:
+        loop = asyncio.get_running_loop()
+        desk.pushes.heard(desk.channel("lte"), Address("there"), loop.time())
+        await asyncio.sleep(later_s)
+        woken = desk.pushes.wake(desk.made.device, loop.time())
+        await asyncio.sleep(0)
+        await desk.pushes.close()
+        return woken
+
+    assert not desk.pushes.wake(desk.made.device, 0.0)
+    assert (run(story(FRESH_S)), len(desk.coap.sent)) == (True, 1)
+    assert (run(story(FRESH_S + 1)), len(desk.coap.sent)) == (False, 1)
+
+
+def test_a_wake_up_that_is_asked_for_while_one_is_under_way_follows_it_once(desk: Desk) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        desk.pushes.heard(desk.channel("ip"), Address("there"), loop.time())
+        for _ in range(5):
+            assert desk.pushes.wake(desk.made.device, loop.time())
+            await asyncio.sleep(0)
+        assert len(desk.coap.sent) == 1
+        await asyncio.sleep(100)
+        assert len(desk.coap.sent) == 2
+        await desk.pushes.close()
+
+    run(story())
+
+
+def test_a_receipt_and_a_wake_up_do_not_hold_up_one_another(desk: Desk) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        desk.pushes.heard(desk.channel("ip"), Address("there"), loop.time())
+        desk.pushes.push_to_newest(desk.made.device, b"receipt", loop.time())
+        desk.pushes.wake(desk.made.device, loop.time())
+        await asyncio.sleep(0)
+        await desk.pushes.close()
+
+    run(story())
+    assert len(desk.coap.sent) == 2
+
+
 def test_while_one_is_under_way_no_other_is_sent(desk: Desk) -> None:
     async def story() -> None:
         for _ in range(3):

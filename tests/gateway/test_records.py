@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bondmate_sim.gateway import cose, records
+from bondmate_sim.gateway import bodies, cose, records
 from tests.gateway import twin
 from tests.gateway.cddl import ValidationError, validate_body, validate_record, validate_record_payload
 from tests.gateway.device import fix_at
@@ -91,6 +91,12 @@ def test_at_most_128_numbers_and_ranges_are_named_in_all_entries_together() -> N
     ("rule", "kind", "body"),
     [
         ("cancellation-body", records.CANCELLATION, bytes(8)),
+        ("cancellation-body", records.CANCELLATION, bytes(8) + b"\3"),
+        ("check-in-body", records.CHECK_IN, [1, 86_400, "\u00e4" * 60]),
+        ("check-in-body", records.CHECK_IN, [3, 0]),
+        ("message-state-body", records.MESSAGE_STATE, [[1, 1], [HIGHEST, 4]]),
+        ("message-state-body", records.MESSAGE_STATE, [[1, 3, "a" * 160]]),
+        ("message-state-body", records.MESSAGE_STATE, [[1, 2]] * 16),
         ("opening-body", records.OPENING, []),
         ("gap-body", records.GAP, [GAP]),
         ("gap-body", records.GAP, [[15, SESSION, 2, [[1, HIGHEST]]]] * 16),
@@ -140,10 +146,17 @@ def test_what_is_read_of_a_health_record_validates(body: list[Any]) -> None:
     assert list(read.faults) == body
 
 
+def test_calls_are_what_a_human_has_to_see() -> None:
+    bodies_of = {records.CANCELLATION: bytes(8), records.CHECK_IN: [3, 0]}
+    calls = [kind for kind in range(1, 16) if records.payload(of_kind(kind, bodies_of.get(kind))).is_call]
+    assert calls == [1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15]
+    assert not records.payload(of_kind(records.ANCHOR)).is_call
+
+
 def test_the_bodies_are_read() -> None:
     cancellation = records.payload(payload((1, records.CANCELLATION), extra=(b"12345678",)))
     opening = records.payload(payload((1, records.OPENING), extra=([NAMED, [1, None]],)))
-    assert cancellation.cancels == b"12345678"
+    assert (cancellation.cancels, cancellation.cancellation) == (b"12345678", bodies.Cancellation(b"12345678", None))
     assert opening.predecessors == (
         records.Predecessor(0, SESSION, 3, bytes(16)),
         records.Predecessor(1, None, None, None),
@@ -166,7 +179,26 @@ def test_the_bodies_are_read() -> None:
         (payload((5, bytes(6))), "no source", (0, 1)),
         (payload((6, bytes(12))), "11 or 20 octets", (0, 1)),
         (payload((1, records.CANCELLATION)), "names no alert", (0, 1)),
-        (payload((1, records.CANCELLATION), extra=(b"1234567",)), "8 octets of a digest, not 7", (0, 1)),
+        (payload((1, records.CANCELLATION), extra=(b"1234567",)), "8 octets of a digest and how, not 7", (0, 1)),
+        (of_kind(records.CANCELLATION, bytes(10)), "and how, not 10", (0, 1)),
+        (of_kind(records.CANCELLATION, bytes(8) + b"\4"), "in way 4, which is not defined", (0, 1)),
+        (of_kind(records.CHECK_IN), "the check-in has no body", (0, 1)),
+        (of_kind(records.CHECK_IN, [1]), "2 or 3 elements, not 1", (0, 1)),
+        (of_kind(records.CHECK_IN, [1, 60, "note", 1]), "2 or 3 elements, not 4", (0, 1)),
+        (of_kind(records.CHECK_IN, [0, 60]), "0 is not between 1 and 3", (0, 1)),
+        (of_kind(records.CHECK_IN, [4, 60]), "4 is not between 1 and 3", (0, 1)),
+        (of_kind(records.CHECK_IN, [1, 86_401]), "86401 is not between", (0, 1)),
+        (of_kind(records.CHECK_IN, [1, 60, ""]), "1 to 120 octets, not 0", (0, 1)),
+        (of_kind(records.CHECK_IN, [1, 60, "\u00e4" * 61]), "1 to 120 octets, not 122", (0, 1)),
+        (of_kind(records.MESSAGE_STATE), "the message-state has no body", (1, 1)),
+        (of_kind(records.MESSAGE_STATE, []), "the message-state has no entry", (1, 1)),
+        (of_kind(records.MESSAGE_STATE, [[1, 1]] * 17), "17 entries", (1, 1)),
+        (of_kind(records.MESSAGE_STATE, [[1]]), "2 or 3 elements, not 1", (1, 1)),
+        (of_kind(records.MESSAGE_STATE, [[0, 1]]), "0 is not between", (1, 1)),
+        (of_kind(records.MESSAGE_STATE, [[1, 5]]), "5 is not between 1 and 4", (1, 1)),
+        (of_kind(records.MESSAGE_STATE, [[1, 3]]), "stands beside the state answered", (1, 1)),
+        (of_kind(records.MESSAGE_STATE, [[1, 2, "yes"]]), "stands beside the state answered", (1, 1)),
+        (of_kind(records.MESSAGE_STATE, [[1, 3, "a" * 161]]), "1 to 160 octets, not 161", (1, 1)),
         (payload((1, records.OPENING)), "has no body", (1, 1)),
         (payload((1, records.OPENING), extra=([[0, SESSION, 3]],)), "2 or 4 elements", (1, 1)),
         (payload((1, records.OPENING), extra=([[0, SESSION, 3, bytes(15)]],)), "a digest of 16", (1, 1)),
@@ -250,7 +282,11 @@ def test_both_forms_give_the_same_tagged_octets() -> None:
 def test_identities_as_text() -> None:
     assert records.record_text(DEVICE, SESSION, records.ALERT, 1) == "BM-7f3a09c1/0012-5be2aa10/alert/1"
     assert records.record_text(DEVICE, SESSION, 9, 7) == "BM-7f3a09c1/0012-5be2aa10/9/7"
-    assert (records.kind_name(records.PANIC), records.kind_name(5)) == ("panic", "5")
+    assert [records.kind_name(kind) for kind in (records.PANIC, records.ESCALATION, 11)] == [
+        "panic",
+        "escalation",
+        "11",
+    ]
 
 
 def test_the_external_aad_is_that_of_the_specification() -> None:

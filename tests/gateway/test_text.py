@@ -19,6 +19,13 @@ ALERT: dict[str, Any] = {
     "raised_at": "2026-11-20T15:00:00.120Z",
     "received_at": "2026-11-20T15:00:01.000Z",
     "cancelled_at": None,
+    "cancelled_how": None,
+    "duress": False,
+    "escalations": [],
+    "exercise": False,
+    "acknowledged": [],
+    "closed": None,
+    "check_in": None,
     "bearer": "ip",
     "fix": FIX,
     "positions": 1,
@@ -36,6 +43,8 @@ DEVICE: dict[str, Any] = {
     "sessions": [],
     "revoked": False,
     "revoked_at": None,
+    "groups": [],
+    "mailbox": {"newest": 0, "fetched": 0},
     "forks": [],
     "branches": [],
     "attempts": [],
@@ -186,3 +195,115 @@ def test_presence_says_that_it_is_coarse_on_purpose() -> None:
     (line,) = below(presence=presence)
     assert line.startswith("  presence  geo:38.7222520,-9.1393370;u=515 (within 515 m, coarse on purpose, taken")
     assert below(presence=presence | {"fix": None}) == []
+
+
+# --- What people did, and what is worse than an alert --------------------------------------------
+
+SEEN = [{"by": "Ann", "at": "2026-11-20T15:02:00.000Z"}]
+
+
+def state(**changed: Any) -> str:
+    (line,) = (line for line in text.alerts([ALERT | changed]).splitlines() if line.startswith("  state"))
+    return line.removeprefix("  state     ")
+
+
+def test_who_handled_an_alert_is_said() -> None:
+    assert state(state="acknowledged", acknowledged=SEEN) == (
+        "acknowledged by Ann 2026-11-20 15:02:00 UTC; 1 position followed"
+    )
+    assert state(acknowledged=SEEN).startswith("delivered, acknowledged before by Ann")
+    assert state(state="closed", closed=SEEN[0]) == "closed by Ann 2026-11-20 15:02:00 UTC; 1 position followed"
+
+
+def test_how_an_alert_was_taken_back_is_said() -> None:
+    words = {None: "", "tool": " at a tool of the technician", "pin": ", by PIN", "gesture": ", by a gesture"}
+    for how, said in words.items():
+        line = state(state="cancelled", cancelled_at="2026-11-20T15:01:00.000Z", cancelled_how=how)
+        assert line.startswith(f"CANCELLED by the officer{said}, received 2026-11-20 15:01:00 UTC")
+
+
+def test_duress_stands_first_and_red_until_it_is_closed() -> None:
+    forced = ALERT | {"alert_id": "forced", "duress": True, "cancelled_how": "duress"}
+    shown = text.alerts([ALERT, forced], colour=True)
+    assert shown.startswith("\x1b[1;31mDURESS PANIC  forced\n")
+    assert shown.count("\x1b[") == 2
+    assert shown.index("\x1b[0m") < shown.index("PANIC  BM-")
+    assert "WARNING   DURESS: somebody forced the officer" in shown
+    assert "\x1b" not in text.alerts([ALERT, forced])
+    closed = forced | {"state": "closed", "closed": SEEN[0]}
+    assert text.alerts([ALERT, closed], colour=True).startswith("PANIC  BM-")
+
+
+def test_escalations_and_check_ins_stand_below() -> None:
+    escalation = {"alert_id": "e", "kind": "escalation", "received_at": "2026-11-20T15:01:00.000Z", "bearer": "sms"}
+    check_in = {"note": "cellar", "due_at": "2026-11-20T15:20:00.000Z", "began_at": None}
+    shown = text.alerts([ALERT | {"escalations": [escalation], "check_in": check_in}])
+    assert "\n  escalated e, received 2026-11-20 15:01:00 UTC over sms\n" in shown
+    assert "\n  check-in  begun unknown, due 2026-11-20 15:20:00 UTC: cellar\n" in shown
+
+
+def test_an_exercise_that_is_none_is_said_to_be_real() -> None:
+    exercise = ALERT | {"kind": "exercise"}
+    assert "WARNING" not in text.alerts([exercise | {"exercise": True}])
+    assert "REAL: none was ordered." in text.alerts([exercise | {"why": "none was ordered"}])
+    assert "REAL: it was an exercise, and something real came of it." in text.alerts([exercise])
+
+
+def test_messages_are_lines_with_what_became_of_them() -> None:
+    message: dict[str, Any] = {
+        "device": "BM-7f3a09c1",
+        "number": 3,
+        "type": "message",
+        "at": "2026-11-20T15:00:00.120Z",
+        "by": "Ann",
+        "urgent": True,
+        "state": "answered",
+        "text": "come in\x1b[2J",
+        "answer": "yes",
+        "exercise_s": None,
+    }
+    assert text.messages([message]).splitlines() == [
+        "BM-7f3a09c1/3  message  answered  URGENT  2026-11-20 15:00:00 UTC by Ann",
+        "  'come in\\x1b[2J'",
+        "  answered  yes",
+    ]
+    exercise = message | {"type": "exercise", "text": None, "answer": None, "urgent": False}
+    assert text.messages([exercise | {"exercise_s": 600}]).splitlines()[1] == "  for 10 minutes"
+    assert text.messages([exercise | {"exercise_s": 0}]).splitlines()[1] == "  the exercise is over"
+    assert text.messages([]) == "no messages"
+
+
+def test_acts_are_lines() -> None:
+    act: dict[str, Any] = {
+        "device": "BM-7f3a09c1",
+        "number": 3,
+        "type": "acknowledge",
+        "at": "2026-11-20T15:00:00.120Z",
+        "by": "Ann",
+        "alert_id": "BM-7f3a09c1/0012-5be2aa10/alert/1",
+        "already": False,
+        "later": 0,
+        "duress": False,
+    }
+    line = "BM-7f3a09c1/0012-5be2aa10/alert/1  acknowledged by Ann 2026-11-20 15:00:00 UTC, message 3 to BM-7f3a09c1"
+    assert text.act(act) == line
+    assert text.act(act | {"later": 2, "duress": True}).splitlines() == [
+        line,
+        "  WARNING   DURESS: somebody forced the officer to take it back: see alerts",
+        "  WARNING   2 calls came after the one you named: see alerts",
+    ]
+    assert text.act(act | {"later": 1}).endswith("  1 call came after the one you named: see alerts")
+    assert "  already closed by Ann" in text.act(act | {"type": "close", "already": True})
+    other = act | {"alert_id": None}
+    assert text.act(other | {"type": "message"}) == "BM-7f3a09c1  message 3 waits to be fetched"
+    until = {"type": "exercise", "until": "2026-11-20T15:10:00.000Z"}
+    assert text.act(other | until) == "BM-7f3a09c1  exercise until 2026-11-20 15:10:00 UTC, message 3"
+    assert text.groups({"device": "BM-7f3a09c1", "groups": []}) == "BM-7f3a09c1  groups  none"
+
+
+def test_a_device_shows_its_groups_and_what_it_did_not_fetch() -> None:
+    assert below(groups=["night", "north"], mailbox={"newest": 3, "fetched": 1}) == [
+        "  groups    night, north",
+        "  mailbox   2 of 3 not fetched",
+    ]
+    assert below(mailbox={"newest": 3, "fetched": 3}) == []

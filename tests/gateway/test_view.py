@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bondmate_sim.gateway import records, view
+from bondmate_sim.gateway import exercises, records, view
+from bondmate_sim.gateway.calls import Alert, Stored
 from bondmate_sim.gateway.chain import Chain
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.receipts import Verdict
@@ -22,10 +23,11 @@ def clock(seconds: int, fraction: int = 0) -> bytes:
     return seconds.to_bytes(4, "big") + bytes([fraction, 0x40])
 
 
-def stored(moment: tuple[int, int], sequence: int) -> view._Stored:
-    record = records.payload(cbor2.dumps([1, records.PANIC, sequence, None, moment[1], None, None]))
+def stored(moment: tuple[int, int], sequence: int, *body: bytes) -> Stored:
+    kind = records.CANCELLATION if body else records.PANIC
+    record = records.payload(cbor2.dumps([1, kind, sequence, None, moment[1], None, None, *body]))
     session = bytes([0, moment[0], 0, 0, 0, 0])
-    return view._Stored(0, session, moment, b"", Chain.WHOLE, Verdict.HELD, "ip", 0, b"", record)
+    return Stored(0, session, moment, bytes([sequence] * 32), Chain.WHOLE, Verdict.HELD, "ip", 0, b"", record)
 
 
 def counts(database: Database) -> dict[str, int]:
@@ -43,6 +45,8 @@ def test_an_alert_has_the_keys_of_the_contract_and_what_verifies_it(device: Devi
         "raised_at": "2026-11-20T14:59:59.250Z",
         "received_at": "2026-11-20T15:00:01.120Z",
         "cancelled_at": None,
+        "cancelled_how": None,
+        "duress": False,
         "bearer": "ip",
         "fix": {
             "time": "2026-11-20T14:59:58.250Z",
@@ -62,10 +66,14 @@ def test_an_alert_has_the_keys_of_the_contract_and_what_verifies_it(device: Devi
         },
         "positions": 0,
         "before": [],
+        "escalations": [],
         "exercise": False,
+        "cap_status": "Actual",
         "verdict": "held",
         "why": None,
         "acknowledged": [],
+        "closed": None,
+        "check_in": None,
         "digest": twin.digest(tagged)[:16].hex(),
         "record_hex": tagged.hex(),
         "external_aad_hex": cbor2.dumps(["bondmate record 1", device.made.device, FIRST]).hex(),
@@ -139,9 +147,12 @@ def test_each_position_belongs_to_the_newest_alert_that_was_open(
 ) -> None:
     raised = [stored(moment, sequence) for sequence, moment in enumerate(alerts, 1)]
     closed_at: dict[tuple[bytes, int], tuple[int, int]] = {}
+    cancellations: dict[tuple[bytes, int], list[Stored]] = {each.identity: [] for each in raised}
     for which, moment in ends:
         if which < len(raised):
-            closed_at[raised[which].identity] = min(moment, closed_at.get(raised[which].identity, moment))
+            call = raised[which]
+            closed_at[call.identity] = min(moment, closed_at.get(call.identity, moment))
+            cancellations[call.identity].append(stored(moment, 99, call.digest[:8]))
     expected: dict[tuple[bytes, int], int] = {each.identity: 0 for each in raised}
     for moment in positions:
         still_open = [
@@ -152,7 +163,8 @@ def test_each_position_belongs_to_the_newest_alert_that_was_open(
         if still_open:
             newest = max(still_open, key=lambda each: (each.moment, each.record.sequence))
             expected[newest.identity] += 1
-    attached = view._attach(raised, closed_at, [stored(each, 1) for each in positions])
+    opened = [Alert(((each,),), tuple(cancellations[each.identity])) for each in raised]
+    attached = view._attach(opened, [stored(each, 1) for each in positions])
     assert {identity: len(each) for identity, each in attached.items()} == expected
 
 
@@ -189,8 +201,8 @@ def test_a_cancellation_of_nothing_that_is_held_is_shown_by_itself(device: Devic
 
 
 def test_an_unknown_kind_of_alert_is_shown_by_its_number(device: Device) -> None:
-    device.send(5, 1000)
-    assert [each["kind"] for each in view.alerts(device.database)] == ["5"]
+    device.send(11, 1000)
+    assert [each["kind"] for each in view.alerts(device.database)] == ["11"]
 
 
 def test_forks_stand_beside_the_record_that_came_first(device: Device) -> None:
@@ -240,3 +252,146 @@ def test_alerts_of_all_devices_are_in_the_order_of_arrival(database: Database) -
 def test_moments_are_rfc_3339_with_milliseconds() -> None:
     assert view.utc_text(1_795_186_800_120) == "2026-11-20T15:00:00.120Z"
     assert view.utc_text(None) is None
+
+
+# --- More than a press ---------------------------------------------------------------------------
+
+
+def test_escalations_stand_in_their_alert_and_their_positions_count(device: Device) -> None:
+    first = device.send(records.PANIC, 1000, fix=fix_at(10_000_000))
+    device.follow(first, records.ESCALATION, 2000, fix=fix_at(20_000_000))
+    device.send(records.POSITION, 2500, fix=fix_at(30_000_000))
+    (shown,) = view.alerts(device.database)
+    [escalation] = shown["escalations"]
+    told = ("alert_id", "kind", "received_at", "bearer", "verdict", "chain", "store_lost")
+    assert {name: escalation[name] for name in told} == {
+        "alert_id": f"{device.name}/0001-00000001/alert/2",
+        "kind": "escalation",
+        "received_at": "2026-11-20T15:00:02.120Z",
+        "bearer": "ip",
+        "verdict": "held",
+        "chain": "whole",
+        "store_lost": False,
+    }
+    assert escalation["record_hex"] not in ("", shown["record_hex"]), "what verifies it is its own"
+    assert (shown["positions"], shown["fix"]["lat"]) == (1, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("how", "words", "state", "duress"),
+    [
+        (None, None, "cancelled", False),
+        (0, "tool", "cancelled", False),
+        (1, "pin", "cancelled", False),
+        (2, "gesture", "cancelled", False),
+        (3, "duress", "delivered", True),
+    ],
+)
+def test_how_an_alert_was_taken_back_is_shown_and_under_duress_it_is_open(
+    device: Device, how: int | None, words: str | None, state: str, duress: bool
+) -> None:
+    alert = device.send(records.PANIC, 1000)
+    device.cancel(alert, 9000, how=how)
+    (shown,) = view.alerts(device.database)
+    assert (shown["cancelled_how"], shown["state"], shown["duress"]) == (words, state, duress)
+    assert shown["cancelled_at"] == "2026-11-20T15:00:02.120Z"
+
+
+def test_a_cancellation_under_duress_of_what_is_not_held_says_so(device: Device) -> None:
+    device.cancel(b"another", 9000, how=3)
+    (shown,) = view.alerts(device.database)
+    assert (shown["kind"], shown["state"], shown["duress"], shown["cancelled_how"]) == (
+        "cancellation",
+        "delivered",
+        True,
+        "duress",
+    )
+
+
+def test_after_duress_the_precise_presences_are_positions_of_the_alert(device: Device) -> None:
+    device.send(records.PRESENCE, 500, fix=fix_at(5))
+    alert = device.send(records.PANIC, 1000)
+    device.send(records.PRESENCE, 1500, fix=fix_at(6))
+    device.cancel(alert, 2000, how=3)
+    device.send(records.PRESENCE, 2500, fix=fix_at(20_000_000))
+    device.send(records.PRESENCE, 3000, fix=fix_at(30_000_000), session=SECOND)
+    device.send(records.PRESENCE, 3500, fix=fix_at(7, flags=0b100_0001))
+    device.send(records.PRESENCE, 4000)
+    (shown,) = view.alerts(device.database)
+    assert (shown["positions"], shown["fix"]["lat"]) == (2, 3.0)
+
+
+def test_after_a_true_cancellation_no_presence_is(device: Device) -> None:
+    alert = device.send(records.PANIC, 1000)
+    device.cancel(alert, 2000, how=1)
+    device.send(records.PRESENCE, 2500, fix=fix_at(20_000_000))
+    (shown,) = view.alerts(device.database)
+    assert (shown["positions"], shown["fix"]) == (0, None)
+
+
+def test_an_exercise_is_marked_from_end_to_end_when_it_was_ordered(device: Device) -> None:
+    device.send(records.EXERCISE, 1000)
+    assert status(device) == (False, "Actual", "marked as exercise, but none was ordered")
+    with device.database.transaction():
+        exercises.begin(device.database, device.made.device, 600, "Ann", device.now_ms)
+    assert status(device) == (True, "Exercise", None)
+    alert = bytes.fromhex(view.alerts(device.database)[0]["record_hex"])
+    device.follow(alert, records.ESCALATION, 2000)
+    assert status(device) == (False, "Actual", None)
+
+
+def status(device: Device) -> tuple[bool, str, str | None]:
+    (shown,) = view.alerts(device.database)
+    assert (shown["kind"], shown["verdict"]) == ("exercise", "held")
+    return shown["exercise"], shown["cap_status"], shown["why"]
+
+
+def test_whether_an_exercise_was_over_is_told_by_the_devices_clock(device: Device) -> None:
+    with device.database.transaction():
+        exercises.begin(device.database, device.made.device, 60, "Ann", device.now_ms)
+    within = (device.now_ms // 1000 + 30).to_bytes(4, "big") + b"\0\x40"
+    device.now_ms += 3_600_000
+    device.send(records.EXERCISE, 1000, clock=within)
+    device.send(records.EXERCISE, 2000)
+    assert [each["exercise"] for each in view.alerts(device.database)] == [True, False]
+
+
+def test_a_check_in_that_was_missed_is_shown_with_its_note(device: Device) -> None:
+    made = device.send(records.CHECK_IN, 1000, body=[1, 600, "cellar of no. 7"], clock=clock(1_795_186_800))
+    made = device.follow(made, records.CHECK_IN, 2000, body=[2, 900], clock=clock(1_795_187_000))
+    device.follow(made, records.CHECK_IN_MISSED, 3000)
+    device.send(records.CHECK_IN_MISSED, 4000)
+    first, alone = (each["check_in"] for each in view.alerts(device.database))
+    assert first == {
+        "note": "cellar of no. 7",
+        "due_at": "2026-11-20T15:18:20.000Z",
+        "began_at": "2026-11-20T15:00:00.000Z",
+    }
+    assert alone is None
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ([[1, 60], [3, 0]], None),
+        ([[1, 60]], (None, "2026-11-20T15:01:00.000Z", "2026-11-20T15:00:00.000Z")),
+        ([[1, 60, "old"], [3, 0], [1, 90, "new"]], ("new", "2026-11-20T15:01:30.000Z", "2026-11-20T15:00:00.000Z")),
+        ([[2, 60, "begun before"]], ("begun before", "2026-11-20T15:01:00.000Z", None)),
+    ],
+)
+def test_the_last_check_in_counts(device: Device, before: list[list[object]], expected: object) -> None:
+    made: bytes | None = None
+    for body in before:
+        previous = None if made is None else twin.digest(made)[:4]
+        made = device.send(records.CHECK_IN, 1000, body=body, clock=clock(1_795_186_800), previous=previous)
+    assert made is not None
+    device.follow(made, records.CHECK_IN_MISSED, 3000, session=SECOND)
+    (shown,) = view.alerts(device.database)
+    assert (shown["check_in"] and tuple(shown["check_in"].values())) == expected
+
+
+def test_check_ins_are_no_alerts_and_no_other_call_has_one(device: Device) -> None:
+    made = device.send(records.CHECK_IN, 1000, body=[1, 600])
+    device.follow(made, records.MAN_DOWN, 2000)
+    (shown,) = view.alerts(device.database)
+    assert (shown["kind"], shown["check_in"]) == ("man-down", None)

@@ -174,10 +174,16 @@ class Twin:
         return sign(payload, aad, key or self.key, protected)
 
     def protect(
-        self, payload: bytes, path: tuple[str, ...] = ("r",), code: Any = aiocoap.POST, kind: Any = CON
+        self,
+        payload: bytes,
+        path: tuple[str, ...] = ("r",),
+        code: Any = aiocoap.POST,
+        kind: Any = CON,
+        query: tuple[str, ...] = (),
     ) -> Request:
         """Return a protected request, not sent."""
-        outer, identifiers = self.context.protect(aiocoap.Message(code=code, uri_path=path, payload=payload))
+        inner = aiocoap.Message(code=code, uri_path=path, uri_query=query, payload=payload)
+        outer, identifiers = self.context.protect(inner)
         outer.mtype, outer.mid, outer.token = kind, secrets.randbelow(1 << 16), secrets.token_bytes(2)
         return Request(outer.encode(), identifiers)
 
@@ -199,15 +205,18 @@ class Twin:
 
     def entry(self, receipt: bytes) -> list[Any]:
         """Verify a receipt and return its one entry."""
-        protected, unprotected, payload, signature = cbor2.loads(receipt).value
+        version, _, (entry,) = cbor2.loads(self._signed_by_gateway(receipt, "bondmate receipt 1"))
+        assert version == 1
+        return list(entry)
+
+    def _signed_by_gateway(self, tagged: bytes, what: str) -> bytes:
+        protected, unprotected, payload, signature = cbor2.loads(tagged).value
         assert protected == cbor2.dumps({1: -7})
-        message = cbor2.dumps(["Signature1", protected, cbor2.dumps(["bondmate receipt 1", self.device]), payload])
+        message = cbor2.dumps(["Signature1", protected, cbor2.dumps([what, self.device]), payload])
         r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:]))
         key: Any = self.gateway_keys[unprotected[4]]
         key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
-        version, _, (entry,) = cbor2.loads(payload)
-        assert version == 1
-        return list(entry)
+        return bytes(payload)
 
     def compact_entry(self, receipt: bytes) -> list[Any]:
         """Verify a receipt in the compact form, which names no key, and return its one entry."""
@@ -223,6 +232,12 @@ class Twin:
 
     def take_sms(self, octets: bytes) -> list[Any]:
         """Take the user data of an SMS of the gateway, which has to be a receipt, and return its one entry."""
+        inner = self.open_sms(octets)
+        assert (inner.code, inner.opt.uri_path) == (aiocoap.POST, ("c",))
+        return self.compact_entry(inner.payload)
+
+    def open_sms(self, octets: bytes) -> Any:
+        """Unprotect the user data of an SMS of the gateway."""
         assert len(octets) <= 140
         outer = aiocoap.Message.decode(octets)
         assert (outer.mtype, outer.token, outer.code) == (NON, b"", aiocoap.POST)
@@ -230,9 +245,26 @@ class Twin:
         number = outer.opt.oscore[0] & 7
         assert outer.opt.oscore[0] == 0b11000 | number
         assert outer.opt.oscore[1 + number :] == b"\x06" + self.session + self.context.recipient_id
-        inner, _ = self.context.unprotect(outer)
-        assert (inner.code, inner.opt.uri_path) == (aiocoap.POST, ("c",))
-        return self.compact_entry(inner.payload)
+        return self.context.unprotect(outer)[0]
+
+    def ask_for_messages(self, cursor: int) -> Request:
+        """Return a protected request for what lies in the mailbox, not sent."""
+        return self.protect(b"", ("m",), aiocoap.GET, query=(str(cursor),))
+
+    def fetch(self, cursor: int) -> list[list[Any]]:
+        """Ask once for the messages behind a cursor, and return their verified payloads."""
+        response = self.answer(self.ask_for_messages(cursor))
+        assert response.code == aiocoap.CONTENT, response.code
+        return self.mail(response.payload)
+
+    def mail(self, payload: bytes) -> list[list[Any]]:
+        """Verify an answer to `GET /m`, and return the messages' payloads."""
+        assert len(payload) <= 1024
+        return [self.message(each) for each in cbor2.loads(payload)]
+
+    def message(self, tagged: bytes) -> list[Any]:
+        """Verify a message to this device, and return its payload."""
+        return list(cbor2.loads(self._signed_by_gateway(tagged, "bondmate message 1")))
 
     def take_push(self) -> Any:
         """Wait for a request of the gateway, answer it 2.04, and return it."""
