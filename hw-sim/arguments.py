@@ -26,6 +26,14 @@ def count(text: str) -> int:
     return value
 
 
+def percentage(text: str) -> int:
+    """A whole number from 0 to 100."""
+    value = int(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100")
+    return value
+
+
 def windows(text: str) -> tuple[float, float]:
     """`UP_S,DOWN_S`."""
     up, comma, down = text.partition(",")

@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from bondmate_sim import cli_modem, nmea_log, pins, walk
+from bondmate_sim import cli_board, cli_modem, nmea_log, walk
 from bondmate_sim.arguments import address, between, count, file, windows
-from bondmate_sim.board import MAX_HOLD_S, run_board
 from bondmate_sim.console import complain, complain_with_log
 from bondmate_sim.demo import run_demo
 from bondmate_sim.errors import BoardUnreachableError, ControlUnreachableError, SimulatorError
 from bondmate_sim.gnss import Kind, LogSky, RouteSky, play
-from bondmate_sim.lines import PINS
 from bondmate_sim.mobile import Bearer, Mobile
 from bondmate_sim.network import Weather, run_relay
 from bondmate_sim.process import ProcessError
@@ -66,14 +64,6 @@ def _shield(argument: str) -> str:
 
 def _run(options: argparse.Namespace) -> int:
     match options.command:
-        case "board":
-            asyncio.run(
-                run_board(options.socket, bounce_s=options.bounce_ms / 1000, seed=options.seed, log=options.log)
-            )
-        case "press":
-            pins.press(options.socket, pin=options.pin, hold_s=options.hold)
-        case "pins":
-            pins.show(options.socket, as_json=options.json, watch=options.watch)
         case "gnss":
             asyncio.run(play(_sky(options), link=options.link, chunk=options.chunk, baud=options.baud))
         case "network":
@@ -91,6 +81,8 @@ def _run(options: argparse.Namespace) -> int:
             return run_demo(nmea=options.nmea, mobile=_mobile(options), keep=options.keep, as_json=options.json)
         case "up":
             return run_up(nmea=options.nmea, mobile=_mobile(options), keep=options.keep)
+        case command if command in cli_board.COMMANDS:
+            cli_board.run(options)
         case command if command in cli_modem.COMMANDS:
             cli_modem.run(options)
         case _:
@@ -108,21 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bondmate-sim", description="The world around a BondMate device, simulated.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    board = commands.add_parser("board", help="the pins of a board, on a Unix socket")
-    board.add_argument("--socket", type=Path, required=True, metavar="PATH", help="where it listens")
-    board.add_argument("--log", type=Path, metavar="FILE", help="append every edge as a JSON line")
-    board.add_argument("--bounce-ms", type=between(0, 100), default=0.0, metavar="N", help="contacts chatter so long")
-    board.add_argument("--seed", type=int, metavar="N", help="repeat the same chatter")
-
-    press = commands.add_parser("press", help="press a button and hold it")
-    press.add_argument("--socket", type=Path, required=True, metavar="PATH", help="of the board")
-    press.add_argument("--pin", type=int, choices=PINS, required=True, metavar="N", help="BCM number")
-    press.add_argument("--hold", type=between(0.001, MAX_HOLD_S), required=True, metavar="S", help="seconds")
-
-    show = commands.add_parser("pins", help="the levels of the pins")
-    show.add_argument("--socket", type=Path, required=True, metavar="PATH", help="of the board")
-    show.add_argument("--watch", action="store_true", help="print each edge until Ctrl-C")
-    show.add_argument("--json", action="store_true", help="for machines")
+    cli_board.add(commands)
 
     gnss = commands.add_parser("gnss", help="a GNSS receiver on a pseudo-terminal")
     sky = gnss.add_mutually_exclusive_group(required=True)

@@ -1,4 +1,4 @@
-"""The two hands at a board: press a button, look at the pins. They speak to a running board and print."""
+"""The hands at a board: press a button, open a contact, look at the pins. They speak to a running board and print."""
 
 import dataclasses
 import json
@@ -15,6 +15,13 @@ def press(socket: Path, *, pin: int, hold_s: float) -> None:
     with BoardClient(socket) as board:
         hold = board.hold(pin, hold_s)
     say(f"pin {pin} was held for {(hold.released_ns - hold.pressed_ns) / 1e9:.3f} s")
+
+
+def set_contact(socket: Path, *, pin: int, closed: bool) -> None:
+    """Close a contact to ground, or open it; it stays so. Raises BoardUnreachableError, SimulatorError."""
+    with BoardClient(socket) as board:
+        board.request("drive", pin=pin, level=0 if closed else None)
+    say(f"the contact at pin {pin} is {'closed' if closed else 'open'}")
 
 
 def show(socket: Path, *, as_json: bool, watch: bool) -> None:

@@ -4,74 +4,47 @@ Everything runs as people would run it: the installed commands, a configuration 
 demo, by `up` and by end-to-end tests, which start, stop, kill and restart each process by itself. It tells no story.
 """
 
-import json
 import shutil
 import socket
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from bondmate_sim import nmea_log
+from bondmate_sim import taps
+from bondmate_sim.battery import NEW_PERCENT, set_battery
 from bondmate_sim.board_client import BoardClient, Hold
 from bondmate_sim.commands import command_line, run, run_json
 from bondmate_sim.errors import SimulatorError
 from bondmate_sim.lines import Edge
-from bondmate_sim.mobile import DEAD, GATEWAY_NUMBER, Mobile, MobileNetwork
+from bondmate_sim.mobile import DEAD, MobileNetwork
 from bondmate_sim.notify import NotifySocket
+from bondmate_sim.pin_file import pin_file
 from bondmate_sim.process import Process
+from bondmate_sim.settings import (
+    BUTTON_PIN,
+    BUZZER_PIN,
+    CASE_PIN,
+    LED_PIN,
+    MAN_DOWN_PIN,
+    POWER_PIN,
+    SECOND_BUTTON_PIN,
+    VIBRATION_PIN,
+    Places,
+    Settings,
+    configuration,
+    settings_for,
+)
+from bondmate_sim.taps import Datagram
 
-BUTTON_PIN, VIBRATION_PIN, LED_PIN = 17, 18, 27
+__all__ = [
+    "BUTTON_PIN", "BUZZER_PIN", "CASE_PIN", "LED_PIN", "MAN_DOWN_PIN", "POWER_PIN", "SECOND_BUTTON_PIN",
+    "VIBRATION_PIN",
+    "Datagram", "Settings", "World", "settings_for",
+]  # fmt: skip
+
 READY_S = 15.0
 """Each process is ready within a second on an idle machine; this long, and it will not be."""
-LOG_PASS_S = 8.0
-"""A recorded log is played so fast that all of it passes within this time."""
-LISBON = ("38.72225,-9.13934", "38.72401,-9.14021", "38.72520,-9.14175")
-"""The default walk: in Lisbon, a short way up from Intendente."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What may differ from world to world."""
-
-    receiver: tuple[str, ...] = ("--route", *LISBON)
-    """The sky: options of `bondmate-sim gnss`."""
-    clock_source: Literal["gnss", "system"] = "system"
-    """`gnss` only for a walk that lasts: UTC is believed after three seconds, and a recorded log's is long past."""
-    hold_s: float = 1.0
-    network: tuple[str, ...] = ()
-    """The weather: options of `bondmate-sim network`."""
-    board: tuple[str, ...] = ()
-    """The contacts: options of `bondmate-sim board`."""
-    mobile: Mobile = field(default_factory=Mobile)
-    """What the device has beside IP."""
-    on_duty: bool = True
-    """Whether `start` begins the officer's shift. A device begins its life off duty, and then its receiver sleeps."""
-
-
-def settings_for(nmea: Path | None, mobile: Mobile) -> Settings:
-    """A world with the default walk; or its sky is a recorded log, again and again, never slower than recorded.
-
-    Raises SimulatorError when the log cannot be read or holds nothing.
-    """
-    if nmea is None:
-        return Settings(mobile=mobile)
-    speed = max(1.0, nmea_log.duration_s(nmea_log.read(nmea)) / LOG_PASS_S)
-    receiver = ("--nmea", str(nmea.resolve()), "--speed", f"{speed:.3f}", "--loop")
-    return Settings(receiver=receiver, mobile=mobile)
-
-
-@dataclass(frozen=True, slots=True)
-class Datagram:
-    """A datagram that the network's tap saw; `t_ns` is CLOCK_MONOTONIC."""
-
-    t_ns: int
-    direction: Literal["up", "down"]
-    client: str
-    data: bytes
-    fate: str
-    """sent, lost or duplicated; a message centre has more words."""
 
 
 class World:
@@ -90,7 +63,7 @@ class World:
                 raise SimulatorError(f"{self.directory} is not empty; remove it or name another directory")
         except OSError as error:
             raise SimulatorError(f"cannot make the world in {self.directory}: {error}") from error
-        for part in ("gateway", "enrolment", "credentials", "state", "logs", "evidence"):
+        for part in ("gateway", "enrolment", "credentials", "state", "logs", "evidence", "battery", "console"):
             (self.directory / part).mkdir(mode=0o700)
         self.gateway_data = self.directory / "gateway"
         self.logs = self.directory / "logs"
@@ -98,6 +71,9 @@ class World:
         self.tap_file = self.directory / "tap.jsonl"
         self.edges_file = self.directory / "edges.jsonl"
         self.config_file = self.directory / "device.toml"
+        self.console_dir = self.directory / "console"
+        self.battery = self.directory / "battery"
+        set_battery(self.battery, percent=NEW_PERCENT, charging=False)
         self.device: str | None = None
         """`BM-…`, once it is enrolled."""
         # The path of a Unix socket has at most 107 octets (unix(7)): never below a directory that somebody else named.
@@ -105,9 +81,11 @@ class World:
         self.board_socket = self.run / "board.sock"
         self.receiver_link = self.run / "gnss"
         self.api_socket = self.run / "api.sock"
+        self.console_socket = self.run / "console.sock"
         self.gateway_port = 0
         """A free one until the gateway's first start; then the same for ever, as a real gateway's."""
         self.relay_port = 0
+        self.console_port = 0
         self.mobile = MobileNetwork(self.settings.mobile, self.directory, self.run)
         self.notify = NotifySocket(self.run / "notify.sock")
         self.gateway = Process("bondmate-gateway", [], self.logs / "gateway.log")
@@ -130,6 +108,9 @@ class World:
             self.logs / "daemon.log",
             {"BONDMATE_SIM_BOARD": str(self.board_socket), "NOTIFY_SOCKET": str(self.notify.path)},
         )
+
+        self.console = Process("bondmate-console", [], self.logs / "console.log")
+        """Runs only where `start_console` is asked for it."""
 
     def __enter__(self) -> "World":
         return self
@@ -162,7 +143,10 @@ class World:
 
     def processes(self) -> tuple[Process, ...]:
         """All of them, in the order in which they are stopped."""
-        return (self.daemon, *self.mobile.processes(), self.receiver, self.board, self.network, self.gateway)
+        console = (self.console,) if self.console.command else ()
+        return (
+            *console, self.daemon, *self.mobile.processes(), self.receiver, self.board, self.network, self.gateway,
+        )  # fmt: skip
 
     def start_gateway(self) -> None:
         """Start the gateway, or start it again; returns when it listens."""
@@ -207,15 +191,21 @@ class World:
         if len(files) != 1:
             raise SimulatorError(f"the gateway's enrol left {len(files)} files in {out}, not one")
         self.device = files[0].stem
-        credentials = self.directory / "credentials" / "credentials.json"
-        credentials.touch(mode=0o600)
-        credentials.write_bytes(files[0].read_bytes())
-        self.config_file.write_text(self._config(), encoding="utf-8")
+        kept = self.directory / "credentials"
+        for name, content in (("credentials.json", files[0].read_text(encoding="utf-8")), ("pin.json", pin_file())):
+            (kept / name).touch(mode=0o600)
+            (kept / name).write_text(content, encoding="utf-8")
+        places = Places(kept, self.directory / "state", self.run, self.receiver_link, self.battery)
+        mobile = self.mobile.config() if self.settings.mobile.has_modem else ""
+        self.config_file.write_text(configuration(self.settings, places, mobile), encoding="utf-8")
 
     def start_board(self) -> None:
-        """Start the board; returns when it listens."""
+        """Start the board; returns when it listens. A case that it has is shut, and a supply there."""
         self.board.start()
         self.board.wait_for_line("board on ", READY_S)
+        if self.settings.equipped:
+            self.set_contact(CASE_PIN, closed=True)
+            self.set_contact(POWER_PIN, closed=True)
 
     def start_receiver(self) -> None:
         """Start the receiver, or plug it in again; returns when its port is there."""
@@ -240,92 +230,69 @@ class World:
         ready = self.daemon.wait_until(lambda: self.notify.notices("READY", since_ns), READY_S, "to say READY=1")
         return (ready[0].t_ns - since_ns) / 1e9
 
+    def start_console(self) -> str:
+        """Start the officer's page, or start it again at the same port; returns its address, with the token behind a #.
+
+        The page's log does not have the token: it is for one browser, and lies in a file.
+        """
+        self.console.command = command_line(
+            "bondmate-console", "--api", self.console_socket, "--listen", f"127.0.0.1:{self.console_port}",
+            "--runtime", self.console_dir,
+        )  # fmt: skip
+        self.console.start()
+        ready = self.console.wait_for_line(r"(?:.* )?page at (http://127\.0\.0\.1:(\d+)/)", READY_S)
+        self.console_port = int(ready[2])
+        return f"{ready[1]}#{(self.console_dir / 'token').read_text(encoding='ascii').strip()}"
+
     def wait_for_api(self) -> None:
         """Until the running daemon's API answers. The button comes first: that may be a moment after READY=1."""
-        self.daemon.wait_until(self._api_answers, READY_S, f"to listen on {self.api_socket}")
+        self.daemon.wait_until(
+            self._api_answers, READY_S, f"to listen on {self.api_socket} and {self.console_socket.name}"
+        )
 
     def ctl(self, *arguments: str) -> Any:
         """`bondmatectl … --json`, parsed. Raises CommandError."""
         return run_json("bondmatectl", "--socket", self.api_socket, *arguments)
 
-    def at_gateway(self, what: Literal["alerts", "devices"]) -> Any:
-        """`bondmate-gateway alerts|devices --json`, parsed. Raises CommandError."""
-        return run_json("bondmate-gateway", what, "--data", self.gateway_data)
+    def at_gateway(self, *arguments: str) -> Any:
+        """`bondmate-gateway … --json`, parsed: `alerts`, or `ack`, `ID`, `--by`, `NAME`. Raises CommandError."""
+        return run_json("bondmate-gateway", *arguments, "--data", self.gateway_data)
 
-    def press(self, hold_s: float) -> Hold:
-        """Press the panic button for so long; returns after the release."""
+    def press(self, hold_s: float, pin: int = BUTTON_PIN) -> Hold:
+        """Press a button for so long; returns after the release."""
         with BoardClient(self.board_socket) as board:
-            return board.hold(BUTTON_PIN, hold_s)
+            return board.hold(pin, hold_s)
+
+    def set_contact(self, pin: int, *, closed: bool) -> None:
+        """Close a contact to ground, or open it: CASE_PIN, POWER_PIN, MAN_DOWN_PIN, or a button that stays down."""
+        with BoardClient(self.board_socket) as board:
+            board.request("drive", pin=pin, level=0 if closed else None)
+
+    def set_battery(self, percent: int, *, charging: bool = False) -> None:
+        """So full is the battery from now on; the device reads it when it likes."""
+        set_battery(self.battery, percent=percent, charging=charging)
 
     def edges(self, pin: int, since_ns: int = 0) -> list[Edge]:
         """The edges of a pin that the board saw since then, in order."""
-        seen = [Edge(**entry) for entry in _json_lines(self.edges_file)]
+        seen = [Edge(**entry) for entry in taps.json_lines(self.edges_file)]
         return [edge for edge in seen if edge.pin == pin and edge.t_ns >= since_ns]
 
     def datagrams(self) -> list[Datagram]:
         """All datagrams that the tap saw, in order."""
-        return _datagrams(self.tap_file)
+        return taps.datagrams(self.tap_file)
 
     def mobile_datagrams(self) -> list[Datagram]:
         """All datagrams that the tap of the mobile network saw, in order."""
-        return _datagrams(self.mobile.tap_file)
+        return taps.datagrams(self.mobile.tap_file)
 
     def messages(self) -> list[Datagram]:
         """All short messages that the message centre took, in order; `client` is the sender's number."""
-        return [
-            Datagram(
-                entry["t_ns"],
-                "up" if entry["to"] == GATEWAY_NUMBER else "down",
-                entry["from"],
-                bytes.fromhex(entry["ud"]),
-                entry["fate"],
-            )
-            for entry in _json_lines(self.mobile.centre_tap_file)
-        ]
+        return taps.messages(self.mobile.centre_tap_file)
 
     def _api_answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            return probe.connect_ex(str(self.api_socket)) == 0
-
-    def _config(self) -> str:
-        # JSON strings are TOML strings as well, whatever a directory is called.
-        return f"""\
-[device]
-credentials_dir = {json.dumps(str(self.directory / "credentials"))}
-state_dir = {json.dumps(str(self.directory / "state"))}
-runtime_dir = {json.dumps(str(self.run))}
-
-[gpio]
-factory = "bondmate_sim"
-button_pin = {BUTTON_PIN}
-vibration_pin = {VIBRATION_PIN}
-led_pin = {LED_PIN}
-
-[panic]
-hold_s = {self.settings.hold_s}
-
-[gnss]
-port = {json.dumps(str(self.receiver_link))}
-speed_baud = 9600
-
-[clock]
-source = "{self.settings.clock_source}"
-
-[indicator]
-covert = false
-{self.mobile.config() if self.settings.mobile.has_modem else ""}"""
+        return all(map(_listens, (self.api_socket, self.console_socket)))
 
 
-def _datagrams(tap_file: Path) -> list[Datagram]:
-    return [
-        Datagram(entry["t_ns"], entry["direction"], entry["client"], bytes.fromhex(entry["hex"]), entry["fate"])
-        for entry in _json_lines(tap_file)
-    ]
-
-
-def _json_lines(file: Path) -> list[dict[str, Any]]:
-    """The complete lines of a file that another process appends to; none while there is no file."""
-    if not file.exists():
-        return []
-    *lines, _unfinished = file.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines]
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0

@@ -14,11 +14,6 @@ from tests.sim.conftest import SIM
     [
         [],
         ["fly"],
-        ["board"],
-        ["board", "--socket", "x", "--bounce-ms", "-1"],
-        ["press", "--socket", "x", "--pin", "28", "--hold", "1"],
-        ["press", "--socket", "x", "--pin", "17", "--hold", "0"],
-        ["press", "--socket", "x", "--pin", "17", "--hold", "nan"],
         ["gnss"],
         ["gnss", "--route", "north"],
         ["gnss", "--nmea", "x", "--route", "1,2"],

@@ -65,8 +65,17 @@ def test_watch_prints_each_edge_until_the_board_goes(run: Path, launch: Launch, 
     assert "went away" in complaint
 
 
+def test_a_contact_stays_as_it_was_put(board: Path) -> None:
+    with BoardClient(board) as device:
+        device.request("input", pin=24, pull="up")
+        for state, level in (("closed", 0), ("closed", 0), ("open", 1)):
+            done = sim("contact", "--socket", board, "--pin", "24", state)
+            assert (done.returncode, done.stdout) == (0, f"the contact at pin 24 is {state}\n")
+            assert device.request("read", pin=24)["level"] == level
+
+
 def test_no_board_is_exit_code_3(run: Path) -> None:
-    for command in (("press", "--pin", "17", "--hold", "1"), ("pins",)):
+    for command in (("press", "--pin", "17", "--hold", "1"), ("contact", "--pin", "24", "open"), ("pins",)):
         done = sim(command[0], "--socket", run / "nobody.sock", *command[1:])
         assert done.returncode == 3
         assert "no board answers" in done.stderr

@@ -42,14 +42,29 @@ def guide(up: Up) -> dict[str, str]:
 
 def test_what_it_prints_can_be_typed_and_sigterm_ends_it_without_a_trace(up: Up, tmp_path: Path) -> None:
     lines = guide(up)
-    for name in ("press", "device", "alert", "privacy", "duty", "gateway"):
+    typed = ("press", "second", "man-down", "case", "power", "battery", "device", "alert", "privacy", "duty", "gateway")
+    for name in typed:
         done = subprocess.run(shlex.split(lines[name]), capture_output=True, text=True, timeout=30, check=False)
         assert (done.returncode, done.stderr) == (0, ""), name
+    assert lines["pin"] == "1234; under duress 4321"
+    [world] = tmp_path.glob("bondmate-up-*")
+    assert (world / "battery" / "capacity").read_text() == "12\n"
     up.send_signal(signal.SIGTERM)
     out, err = up.communicate(timeout=20)
     assert (up.returncode, out, err) == (0, "\nstopping\n", "")
     assert processes_about(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_dispatcher_s_part_is_in_it_with_this_device_and_this_gateway(up: Up, tmp_path: Path) -> None:
+    lines = guide(up)
+    [world] = tmp_path.glob("bondmate-up-*")
+    for name in ("ack", "close", "message", "group", "exercise"):
+        words = shlex.split(lines[name])
+        assert words[0].endswith("/bondmate-gateway")
+        assert words[-2:] == ["--data", str(world / "gateway")]
+    assert shlex.split(lines["message"])[2] == shlex.split(lines["exercise"])[2]
+    assert lines["page"]
 
 
 def test_killed_without_mercy_it_leaves_no_process(up: Up, tmp_path: Path) -> None:

@@ -2,16 +2,27 @@ import json
 import os
 import signal
 import stat
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bondmate_sim.board_client import BoardClient
+from bondmate_sim.commands import CommandError, command_line, run, run_json
 from bondmate_sim.errors import SimulatorError
-from bondmate_sim.mobile import Mobile
 from bondmate_sim.process import wait_until
-from bondmate_sim.world import BUTTON_PIN, VIBRATION_PIN, Settings, World, settings_for
+from bondmate_sim.world import (
+    BUTTON_PIN,
+    CASE_PIN,
+    MAN_DOWN_PIN,
+    POWER_PIN,
+    SECOND_BUTTON_PIN,
+    VIBRATION_PIN,
+    Settings,
+    World,
+)
 
 
 @pytest.fixture
@@ -95,6 +106,80 @@ def test_the_device_gets_credentials_and_configuration(world: World) -> None:
     assert config["gnss"]["port"] == str(world.receiver_link)
     assert config["clock"]["source"] == "system"
     assert config["panic"]["hold_s"] == 1.0
+    pin = world.directory / "credentials" / "pin.json"
+    assert stat.S_IMODE(pin.stat().st_mode) == 0o600
+    assert json.loads(pin.read_text())["version"] == 1
+
+
+def levels(world: World, *pins: int) -> list[int]:
+    shown = run_json("bondmate-sim", "pins", "--socket", world.board_socket)["pins"]
+    return [shown[pin]["level"] for pin in pins]
+
+
+def test_a_world_with_everything_is_good_and_its_contacts_and_battery_do_as_told(tmp_path: Path) -> None:
+    settings = Settings(
+        equipped=True,
+        gestures={"double": "assistance", "second_hold": "medical", "cancel": "triple"},
+        automatic={"countdown_s": 5, "man_down_s": 6.5},
+    )
+    with World(tmp_path / "world", settings) as world:
+        world.start_gateway()
+        world.start_network()
+        world.enrol()
+        assert "good; this device is BM-" in run("bondmated", "--config", world.config_file, "--check")
+        world.start_board()
+        with BoardClient(world.board_socket) as device:
+            for pin in (CASE_PIN, POWER_PIN, MAN_DOWN_PIN, SECOND_BUTTON_PIN):
+                device.request("input", pin=pin, pull="up")
+            contacts = (CASE_PIN, POWER_PIN, MAN_DOWN_PIN)
+            assert levels(world, *contacts) == [0, 0, 1], "the case is shut, the supply there, and nobody lies"
+            world.set_contact(CASE_PIN, closed=False)
+            world.set_contact(MAN_DOWN_PIN, closed=True)
+            assert levels(world, *contacts) == [1, 0, 0]
+            hold = world.press(0.01, SECOND_BUTTON_PIN)
+            assert [edge.level for edge in world.edges(SECOND_BUTTON_PIN, hold.pressed_ns)] == [0, 1]
+    assert (world.battery / "capacity").read_text() == "87\n"
+    world.set_battery(4, charging=True)
+    assert [(world.battery / name).read_text() for name in ("capacity", "status")] == ["4\n", "Charging\n"]
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the officer's page: what the world expects of one, and no more."""
+    program = tmp_path / "page.py"
+    program.write_text(
+        "import pathlib, sys, time\n"
+        "given = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
+        "host, _, port = given['--listen'].rpartition(':')\n"
+        "pathlib.Path(given['--runtime'], 'token').write_text('secret')\n"
+        "print(f'INFO page: page at http://{host}:{port if port != \"0\" else 4711}/', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    commands = {"bondmate-console": [sys.executable, str(program)]}
+
+    def command(name: str, *arguments: str | Path) -> list[str]:
+        return [*commands[name], *map(str, arguments)] if name in commands else command_line(name, *arguments)
+
+    monkeypatch.setattr("bondmate_sim.world.command_line", command)
+
+
+def test_the_page_is_started_where_it_is_asked_for_and_comes_back_at_the_same_port(page: None, world: World) -> None:
+    assert world.console not in world.processes()
+    assert world.start_console() == "http://127.0.0.1:4711/#secret"
+    assert world.processes()[0] is world.console, "it ends before what it talks to"
+    words = world.console.command
+    assert words[words.index("--api") + 1] == str(world.console_socket)
+    assert words[words.index("--runtime") + 1] == str(world.console_dir)
+    assert world.console.kill() == -signal.SIGKILL
+    assert world.start_console() == "http://127.0.0.1:4711/#secret"
+    assert "127.0.0.1:4711" in world.console.command
+
+
+def test_the_gateway_is_asked_anything(world: World) -> None:
+    world.start_gateway()
+    assert world.at_gateway("alerts") == world.at_gateway("devices") == []
+    with pytest.raises(CommandError, match="--no-such-option"):
+        world.at_gateway("alerts", "--no-such-option")
 
 
 def test_sockets_fit_whatever_the_directory_is_called(world: World) -> None:
@@ -108,14 +193,3 @@ def test_a_directory_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match=r"is not empty; remove it or name another"):
         World(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_a_log_is_played_fast_enough_but_never_slow(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_bytes(b"".join(b"$GPRMC,12%02d%02d,A*00\n" % (n // 60, n % 60) for n in range(80)))
-    settings = settings_for(log, Mobile())
-    assert settings.receiver == ("--nmea", str(log), "--speed", "10.000", "--loop")
-    assert settings.clock_source == "system"
-    log.write_bytes(b"$GPRMC,120000,A*00\n")
-    assert settings_for(log, Mobile()).receiver[3] == "1.000"
-    assert settings_for(None, Mobile()) == Settings()
