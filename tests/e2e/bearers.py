@@ -18,7 +18,7 @@ from bondmate_sim.control import ControlClient
 from bondmate_sim.palm import Pattern, felt, pulses
 from bondmate_sim.process import Process, wait_until
 from bondmate_sim.world import VIBRATION_PIN, Datagram, World
-from tests.e2e.conftest import DELIVERED_S, Nonce, alerts, ctl, press
+from tests.e2e.conftest import DELIVERED_S, Nonce, alerts, calls, ctl, press
 
 READY_S = 20.0
 
@@ -96,7 +96,7 @@ def delivered(world: World, raised: Raised) -> dict[str, Any]:
 
 def at_gateway(world: World, raised: Raised) -> dict[str, Any]:
     """The gateway's one and only row of the alert."""
-    [row] = [one for one in alerts(world) if one["alert_id"] == raised.alert_id]
+    [row] = [one for one in calls(world) if one["alert_id"] == raised.alert_id]
     assert (row["verdict"], row["forks"]) == ("held", [])
     return row
 
@@ -105,7 +105,7 @@ def await_attempt(world: World, bearer: str) -> None:
     """Until the alert is on its way over the bearer."""
     why = f"waiting for the gateway's answer over {bearer}"
     wait_until(
-        lambda: any(row["kind"] == "panic" and row["why"] == why for row in ctl(world, "queue")),
+        lambda: any(row["kind"] in ("panic", "escalation") and row["why"] == why for row in ctl(world, "queue")),
         10,
         f"the alert to go over {bearer}",
     )

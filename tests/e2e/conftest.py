@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiocoap import Message, oscore
@@ -67,6 +67,11 @@ def alerts(world: World) -> list[dict[str, object]]:
     """The alerts at the gateway."""
     shown: list[dict[str, object]] = _printed(gateway, "alerts", "--data", world.gateway_data)
     return shown
+
+
+def calls(world: World) -> list[dict[str, Any]]:
+    """The calls at the gateway: alerts, and what escalates them, each as the alert that it belongs to."""
+    return [row | each for row in alerts(world) for each in ({}, *cast("list[dict[str, Any]]", row["escalations"]))]
 
 
 def wait_for_alerts(world: World, number: int) -> list[dict[str, object]]:

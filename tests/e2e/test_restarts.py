@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import VIBRATION_PIN, World
-from tests.e2e.conftest import alerts, ctl, nonces, press, wait_for_alerts, wait_for_state
+from tests.e2e.conftest import alerts, calls, ctl, nonces, press, wait_for_alerts, wait_for_state
 
 RESTARTS = 20
 
@@ -20,13 +20,13 @@ def test_twenty_restarts_each_first_alert_needs_one_exchange_and_no_nonce_comes_
         wait_for_state(world, "delivered")
         wait_until(lambda: not ctl(world, "queue") or None, 10, "an empty queue")
         after = len([one for one in world.datagrams() if one.direction == "up"])
-        # the alert, and the position that follows it; the opening may still have been under way before
+        # the alert, and the position that follows it; the opening and the mailbox may have been under way too
         sent_for_alert.append(after - before)
-        assert len(alerts(world)) == start
+        assert len(calls(world)) == start
         if start < RESTARTS:
             world.daemon.kill()
             world.start_daemon()
-    assert max(sent_for_alert) <= 3
+    assert max(sent_for_alert) <= 5, sent_for_alert
     used = nonces(world)
     assert len({nonce.session for nonce in used}) == RESTARTS
     assert len({nonce.kid for nonce in used}) == 1

@@ -40,6 +40,7 @@ from tests.faults.powercut_model import (
     Parts,
     PersistCounter,
     Restore,
+    TakeMessage,
     Thin,
     Upkeep,
     make,
@@ -70,6 +71,8 @@ class Life:
         self._waiting: dict[bytes, SignedRecord] = {}
         self._delivered: list[SignedRecord] = []
         self._alert: SignedRecord | None = None
+        self._messages = 0
+        """The number of the last message."""
         self._parts: Parts
         self._recorder: Recorder
 
@@ -125,6 +128,7 @@ class Life:
             self._upkeep: 1,
             self._restore: 1,
             self._change_shift: 1,
+            self._hear_of_a_dispatcher: 2,
             self._again: 1,
         }
         [step] = self._rng.choices(list(likely), list(likely.values()))
@@ -193,6 +197,13 @@ class Life:
         await self._make(KeepDuty(Duty(moment, self._recorder.session) if on else None, moment))
         if on:
             await self._add(Kind.PRESENCE)
+
+    async def _hear_of_a_dispatcher(self) -> None:
+        """A message, or the same one again, closes the newest call, or one that never was."""
+        digest = self._rng.randbytes(16) if self._alert is None or self._rng.random() < 0.3 else self._alert.digest
+        self._messages += self._rng.random() < 0.8
+        if self._messages:
+            await self._make(TakeMessage(self._messages, [digest], self._rng.randbytes(3), self._moment()))
 
     async def _restore(self) -> None:
         """The store could not take them when they were made."""

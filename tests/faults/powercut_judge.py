@@ -62,6 +62,8 @@ class Found:
     pending: dict[Stream, list[StoredRecord]]
     latest: EarlierAlert | None
     duty: Duty | None
+    cursor: int
+    exercise: bytes | None
     counter: int
     session: SessionId
     opening: SignedRecord
@@ -137,7 +139,7 @@ async def start(directory: Path, events: list[Event]) -> Found | str:
         history = await outbox.history()
         pending = {stream: await outbox.pending(stream, EVERYTHING) for stream in Stream}
         waiting, latest, clock = await outbox.waiting(), await outbox.latest_alert(), await outbox.clock()
-        duty = await outbox.duty()
+        duty, cursor, exercise = await outbox.duty(), await outbox.cursor(), await outbox.kept("exercise")
         opening = Recorder(DEVICE, session, SIGNER, history, 0.0).opening(0.0, None)
         await make(Add(opening, clock or Moment(0.0, None)), parts, events)
         await make(PersistCounter(counter.value), parts, events)
@@ -148,7 +150,10 @@ async def start(directory: Path, events: list[Event]) -> Found | str:
     rows = read_rows(directory)
     if [row.digest for row in rows[-1:]] != [opening.digest]:
         return "the first record of the next session is not the last in the file"
-    return Found(opened, history, clock, dict(waiting), pending, latest, duty, loaded, session, opening, rows[:-1])
+    mailbox = cursor, exercise
+    return Found(
+        opened, history, clock, dict(waiting), pending, latest, duty, *mailbox, loaded, session, opening, rows[:-1]
+    )
 
 
 def read_rows(directory: Path) -> list[Kept]:
@@ -178,12 +183,14 @@ def differences(model: Model, found: Found) -> Iterator[str]:
             yield f"{kept.name} was never kept, or let go"
     if dict(found.history.heads) != model.heads:
         yield f"the chains end at {found.history.heads}, not at {model.heads}"
-    if found.clock != model.clock:
-        yield f"the clock is {found.clock}, not {model.clock}"
-    if found.duty != model.duty:
-        yield f"duty is {found.duty}, not {model.duty}"
-    if found.counter != model.counter:
-        yield f"the start counter is {found.counter}, not {model.counter}"
+    for what, is_now, was in (
+        ("the clock", found.clock, model.clock),
+        ("duty", found.duty, model.duty),
+        ("the mailbox", (found.cursor, found.exercise), (model.cursor, model.exercise)),
+        ("the start counter", found.counter, model.counter),
+    ):
+        if is_now != was:
+            yield f"{what} is {is_now}, not {was}"
     yield from _other_pending(model, found)
     if model.newest_alert is None or model.newest_alert.record.digest in rows:
         yield from _other_alert(model, found.latest)
@@ -211,6 +218,8 @@ def _other_alert(model: Model, latest: EarlierAlert | None) -> Iterator[str]:
     behind = rows[rows.index(row) :]
     if latest.cancelled != any(later.record.kind is Kind.CANCELLATION for later in behind):
         yield "the newest alert was cancelled, or was not"
+    if latest.closed != model.marks.get(row.record.digest):
+        yield "the newest alert was closed, or was not"
     positions = [later for later in behind if later.record.kind is Kind.POSITION]
     told = None if latest.position is None else latest.position.record
     left = [later.record for later in positions if not model.may_be_gone(later.record.digest)]

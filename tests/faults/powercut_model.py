@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from bondmate.mail import KeptMessage, MessageState, MessageType
 from bondmate.ports import Outbox
 from bondmate.records import ALERT_KINDS, CHAINED, Duty, Felt, Head, History, Kind, Moment, SignedRecord, Stream
 from bondmate.session import StartCounter
@@ -39,10 +40,15 @@ class Model:
     upkept_until_s: float = float("-inf")
     """The same for positions and presences, but for the last position of the newest alert while it is open."""
     counter: int = 0
+    cursor: int = 0
+    """Of the mailbox."""
+    marks: dict[bytes, Moment] = field(default_factory=dict)
+    """Calls that a dispatcher closed, by digest."""
+    exercise: bytes | None = None
 
     def copy(self) -> "Model":
         """Another model, that goes its own way from here."""
-        return replace(self, rows=dict(self.rows), heads=dict(self.heads))
+        return replace(self, rows=dict(self.rows), heads=dict(self.heads), marks=dict(self.marks))
 
     @property
     def newest_alert(self) -> Row | None:
@@ -66,10 +72,12 @@ class Model:
 
     @property
     def closed(self) -> bool:
-        """Whether the newest alert was cancelled."""
+        """Whether the newest alert was cancelled, or closed."""
         newest = self.newest_alert
+        if newest is None or newest.record.digest in self.marks:
+            return newest is not None
         rows = list(self.rows.values())
-        return newest is not None and any(row.record.kind is Kind.CANCELLATION for row in rows[rows.index(newest) :])
+        return any(row.record.kind is Kind.CANCELLATION for row in rows[rows.index(newest) :])
 
     def put(self, record: SignedRecord, moment: Moment) -> None:
         """Keep a record, unless it is there."""
@@ -234,6 +242,28 @@ class KeepDuty(_Whole):
     def take_effect(self, model: Model) -> None:
         model.duty = self.duty
         model.tick(self.moment)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeMessage(_Whole):
+    """Take a message that closes calls, and what an exercise comes to with it."""
+
+    number: int
+    closes: Sequence[bytes]
+    exercise: bytes
+    moment: Moment
+
+    async def make(self, parts: Parts) -> None:
+        message = KeptMessage(self.number, MessageType.CLOSE, b"octets", None, self.moment, MessageState.TAKEN)
+        await parts.outbox.take_message(message, closes=self.closes, by="a name", kept={"exercise": self.exercise})
+
+    def take_effect(self, model: Model) -> None:
+        model.tick(self.moment)
+        if self.number <= model.cursor:
+            return
+        model.cursor, model.exercise = self.number, self.exercise
+        for digest in self.closes:
+            model.marks.setdefault(digest, self.moment)
 
 
 @dataclass(frozen=True, slots=True)

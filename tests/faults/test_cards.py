@@ -15,7 +15,7 @@ from bondmate_sim import walk
 from bondmate_sim.commands import command_line
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import Settings, World
-from tests.e2e.conftest import alerts, ctl
+from tests.e2e.conftest import calls, ctl
 from tests.faults import report
 from tests.faults.world import FELT_S, HOLD_S, Hand, be_known, newest_alert, press, settle, start_others, vary, verdict
 
@@ -64,7 +64,7 @@ def test_after_an_old_image_was_restored_everything_new_arrives(world: World) ->
         found = verdict(world, hand)
     report.add("an old image of the card", 1, found.confirmed, len(found.lost), len(found.duplicated))
     assert found.good, found
-    assert (found.confirmed, len(alerts(world))) == (4, 4), "what the image held was sent again, and is held once"
+    assert (found.confirmed, len(calls(world))) == (4, 4), "what the image held was sent again, and is held once"
     assert [len(each) for each in branches(world)] == [2], "the session after the image was made, and the one from it"
 
 
@@ -84,7 +84,7 @@ def test_a_clone_beside_the_device_makes_alerts_of_its_own(world: World, tmp_pat
             settle(world)
             settle(clone)
         said = {newest["alert_id"] for each in (world, clone) if (newest := newest_alert(each)) is not None}
-    shown = alerts(world)
+    shown = calls(world)
     report.add("a cloned card", 1, 5, 5 - len(shown), len(shown) - len({each["digest"] for each in shown}))
     assert len({each["alert_id"] for each in shown}) == len(shown) == 5
     assert said < {each["alert_id"] for each in shown}
@@ -165,7 +165,7 @@ def test_years_ahead_and_years_back_change_nothing_but_the_times(tmp_path: Path)
             world.start_daemon()
             settle(world)
             confirmed = len(hand.confirmed())
-    shown = alerts(world)
+    shown = calls(world)
     report.add("clock jumps of years", 3, confirmed, 4 - len(shown), 0)
     years = [None if each["raised_at"] is None else str(each["raised_at"])[:4] for each in in_order(shown)]
     assert confirmed == 4
@@ -191,7 +191,7 @@ def test_a_clock_that_leaps_by_decades_at_every_reading(tmp_path: Path) -> None:
             world.start_daemon()
             settle(world)
             confirmed = len(hand.confirmed())
-    shown = alerts(world)
+    shown = calls(world)
     report.add("clock jumps of years", 6, confirmed, 7 - len(shown), 0)
     assert confirmed == 7
     assert [(each["chain"], each["verdict"], each["forks"]) for each in shown] == [("whole", "held", [])] * 7
@@ -240,7 +240,7 @@ def broken_pages(tmp_path: Path, damages: int) -> None:
                 why = f"the loss to be told (seed {seed}, damage {damage})"
                 wait_until(lambda aside=aside: losses_told(world) >= aside, TOLD_S, why)  # type: ignore[misc]
             confirmed = len(hand.confirmed())
-    shown = alerts(world)
+    shown = calls(world)
     report.add(
         "broken pages", damages, confirmed, 2 * damages - len(shown), len(shown) - len({e["digest"] for e in shown})
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bondmate.app import _history
+from bondmate.calls import Calls
 from bondmate.core.feedback import Pattern
 from bondmate.device import Device
 from bondmate.errors import LinkError, StoreError, StoreTrouble
@@ -146,16 +147,18 @@ async def _step(desk: Desk, truth: Truth, trouble: Trouble, up: list[bool], rng:
 
 def _listen(device: Device, truth: Truth) -> None:
     """What the palm is told counts from the moment at which it is told."""
-    play = device._play
+    palm = device._palm
+    play = palm.play
 
-    def heard(pattern: Pattern, about: SignedRecord) -> None:
-        if pattern is Pattern.STORED:
-            truth.confirmed[about.digest] = about
+    def heard(pattern: Pattern, about: bytes = b"") -> None:
+        if pattern is Pattern.STORED and about:
+            assert device.alert is not None
+            truth.confirmed[about] = device.alert.record
         if pattern is Pattern.DELIVERED:
-            truth.told_delivered.add(about.digest)
+            truth.told_delivered.add(about)
         play(pattern, about)
 
-    device._play = heard  # type: ignore[method-assign]
+    palm.play = heard  # type: ignore[method-assign]
 
 
 def judge(fault: str, cases: list[Truth]) -> None:
@@ -196,10 +199,10 @@ def test_control_a_device_that_confirms_what_is_only_in_memory_loses_presses(
 ) -> None:
     """What the judge is worth."""
 
-    def not_stored(self: Device, record: SignedRecord) -> None:
+    def not_stored(self: Calls, record: SignedRecord) -> None:
         if record.kind in ALERT_KINDS:
-            self._play(Pattern.STORED, record)
+            self._palm.play(Pattern.STORED, record.digest)
 
-    monkeypatch.setattr(Device, "_not_stored", not_stored)
+    monkeypatch.setattr(Calls, "not_stored", not_stored)
     cases = lives(TROUBLES["disk EIO"], range(8), tmp_path)
     assert sum(truth.lost for truth in cases) > 0

@@ -87,10 +87,15 @@ def answered(world: World, hostile: HostileGateway, number: int) -> None:
 
 
 def believed(world: World, hand: Hand) -> bool:
-    """Whether the device took any of its alerts for delivered: it forgot one, or let the palm feel it."""
-    waiting = [row for row in ctl(world, "queue") if row["kind"] == "panic"]
-    felt = [each.pattern for each in palm.felt(hand.pulses())]
-    return len(waiting) < len(hand.presses) or "delivered" in felt
+    """Whether the device took any of its alerts for delivered, or for looked after: it forgot one, or said so."""
+    waiting = [row for row in ctl(world, "queue") if row["kind"] in ("panic", "escalation")]
+    felt = {each.pattern for each in palm.felt(hand.pulses())}
+    state = ctl(world, "alert", "show")["state"]
+    return (
+        len(waiting) < len(hand.presses)
+        or not felt.isdisjoint({"delivered", "acknowledged"})
+        or state not in ("raised", "stored")
+    )
 
 
 def memory_kb(pid: int) -> int:

@@ -40,7 +40,7 @@ MUTATIONS = {
         "tests/test_keeping.py::test_what_could_not_be_stored_is_stored_as_soon_as_that_is_possible",
     ),
     "no COMMIT": Mutation(
-        "store/outbox.py",
+        "store/file.py",
         'connection.execute("COMMIT")',
         'connection.execute("ROLLBACK")',
         "tests/store/test_outbox.py::test_a_record_comes_back_as_it_was_after_a_restart",

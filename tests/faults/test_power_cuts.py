@@ -106,7 +106,7 @@ async def taken_up(directory: Path) -> dict[bytes, Felt]:
 
 
 def test_a_power_cut_while_a_damaged_store_is_taken_up_skips_no_record(memory: Path) -> None:
-    asyncio.run(Life(memory, random.Random(1), [], SqliteOutbox).run())
+    asyncio.run(Life(memory, random.Random(14), [], SqliteOutbox).run())
     expected = asyncio.run(taken_up(memory))
     with closing(apsw.Connection(str(memory / DATABASE_FILE))) as connection:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

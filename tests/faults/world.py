@@ -16,7 +16,7 @@ from bondmate_sim.commands import CommandError
 from bondmate_sim.lines import Edge
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import BUTTON_PIN, VIBRATION_PIN, World
-from tests.e2e.conftest import alerts, ctl, nonces
+from tests.e2e.conftest import calls, ctl, nonces
 from tests.faults.world_judge import QUIET_NS, Press, Verdict, confirmed, judge, unix_ms
 
 HOLD_S = 0.05
@@ -138,7 +138,7 @@ def settle(world: World, timeout_s: float = SETTLED_S) -> None:
 
 def verdict(world: World, hand: Hand, deaths_ns: Sequence[int] = (), said: Iterable[str] = ()) -> Verdict:
     """The judge's word on the whole world, when it has settled; `deaths_ns` is when the daemon was killed."""
-    found = judge(hand.presses, hand.confirmed(deaths_ns), alerts(world), said)
+    found = judge(hand.presses, hand.confirmed(deaths_ns), calls(world), said)
     found.wrong += [f"nonce {nonce}, twice" for nonce, ciphertexts in nonces(world).items() if len(ciphertexts) > 1]
     found.wrong += [f"record {identity}: chain {chain}" for identity, chain in broken_links(world)]
     [device] = world.at_gateway("devices")

@@ -36,12 +36,23 @@ MAX_ANSWERS = 5
 
 
 class Asked:
-    """One request of the device, as its receiver reads it."""
+    """One request of the device, as its receiver reads it; when it fetches its mailbox, with the record before it."""
 
-    def __init__(self, message: Message, security: SessionContext) -> None:
+    def __init__(self, message: Message, security: SessionContext, before: "Asked | None") -> None:
         self.message = message
         self.security = security
+        self.digest: bytes
+        self.session: bytes
+        self.stream: int
+        self.sequence: int
         inner, self.identifiers = security.unprotect(message)
+        self.fetches_behind = int(inner.opt.uri_query[0]) if inner.code == GET else None
+        """The cursor; None where it is no fetch."""
+        if self.fetches_behind is not None:
+            self.digest = bytes(32) if before is None else before.digest
+            self.session = security.id_context if before is None else before.session
+            self.stream, self.sequence = (0, 1) if before is None else (before.stream, before.sequence)
+            return
         submission = records.submission(inner.payload, security.id_context)
         self.digest = cose.digest(submission.form)
         self.session = submission.session
@@ -69,6 +80,8 @@ class HostileGateway:
         self._old = [each.data for each in world.datagrams() if each.direction == "down"]
         self._contexts: dict[bytes, SessionContext] = {}
         self._asked: dict[bytes, Asked] = {}
+        self._record: Asked | None = None
+        """The last alert that came: what a false message of the mailbox is about."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", world.relay_port))
         self._socket.settimeout(0.1)
@@ -112,7 +125,10 @@ class HostileGateway:
                 self._contexts[session] = SessionContext(self._mirrored, SessionId(session))
             if len(self._asked) >= REMEMBERED:
                 del self._asked[next(iter(self._asked))]
-            self._asked[datagram] = Asked(message, self._contexts[session])
+            asked = Asked(message, self._contexts[session], self._record)
+            self._asked[datagram] = asked
+            if asked.fetches_behind is None and asked.stream == records.ALERT:
+                self._record = asked
         return self._asked[datagram]
 
     def _answer(self, asked: Asked) -> bytes:
@@ -125,7 +141,9 @@ class HostileGateway:
     # --- kinds of answers ----------------------------------------------------------------------------
 
     def _lie(self, asked: Asked) -> bytes:
-        """2.04, protected as it should be, with a payload that proves nothing."""
+        """2.04 or 2.05, protected as it should be, with a payload that proves nothing."""
+        if asked.fetches_behind is not None:
+            return self._protected(asked, Message(code=CONTENT, payload=self._mail(asked, asked.fetches_behind)))
         return self._protected(asked, Message(code=CHANGED, payload=self._payload(asked)))
 
     def _failure(self, asked: Asked) -> bytes:
@@ -214,6 +232,37 @@ class HostileGateway:
                 return self._signed(rng.choice(_unreadable(asked)))
             case 6:
                 return true + bytes(HUGE_OCTETS)
+            case _:
+                return rng.randbytes(rng.randint(0, 300))
+
+    def _mail(self, asked: Asked, cursor: int) -> bytes:
+        """Answers to a fetch, none of which has a message that may be taken and names the alert."""
+        rng = self._rng
+        named = [[asked.digest[:16]]]
+
+        def message(number: int, key: ec.EllipticCurvePrivateKey, device: bytes, body: Any) -> bytes:
+            content = [1, number, rng.choice([4, 5]), int(time.time()), None, rng.randrange(2), "hell", body]
+            return cose.sign(cbor2.dumps(content), cose.external_aad("bondmate message 1", device), key, keys.KEY_ID)
+
+        true = message(cursor + 1, self._true_key, self._device, named)
+        match rng.randrange(9):
+            case 0:
+                return cbor2.dumps([message(cursor + 1, self._false_key, self._device, named)])
+            case 1:
+                return cbor2.dumps([message(cursor + 1, self._true_key, rng.randbytes(4), named)])
+            case 2:
+                return cbor2.dumps([message(cursor + rng.randint(2, 9), self._true_key, self._device, named)])
+            case 3:
+                return cbor2.dumps([true[: rng.randrange(len(true))]])
+            case 4:
+                return cbor2.dumps([message(cursor + 1, self._true_key, self._device, rng.choice([[], named[0], "x"]))])
+            case 5:
+                flipped = true[:-1] + bytes([true[-1] ^ 1])
+                return cbor2.dumps(rng.choice([true, [[true]], {1: true}, None, [1], [flipped]]))
+            case 6:
+                return cbor2.dumps([true]) + bytes(HUGE_OCTETS)
+            case 7:
+                return b"\x9a\xff\xff\xff\xff" + rng.randbytes(rng.randrange(40))
             case _:
                 return rng.randbytes(rng.randint(0, 300))
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from bondmate_sim.palm import Pulse
 
-CONFIRMING_MS = 250.0
-"""A pulse of *stored* has 400 ms, those of the other patterns 120 and 80."""
+CONFIRMING_MS = 300.0, 650.0
+"""A pulse of *stored* has 400 ms; of the other patterns the nearest have 220 and 800."""
 QUIET_NS = 500_000_000
 """After so long without a pulse, no pattern goes on: the longest pause is 400 ms, between two patterns."""
 CUT_NS = 100_000_000
@@ -68,7 +68,7 @@ def confirmed(presses: Sequence[Press], pulses: Sequence[Pulse], deaths_ns: Sequ
             continue
         quiet = before is None or _end_ns(before) < pressed_ns[press] - QUIET_NS
         cut = death_ns <= _end_ns(pulse) < death_ns + CUT_NS
-        if pulse.length_ms >= CONFIRMING_MS or (cut and quiet):
+        if CONFIRMING_MS[0] <= pulse.length_ms < CONFIRMING_MS[1] or (cut and quiet):
             found.add(press)
     return found
 

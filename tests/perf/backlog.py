@@ -52,7 +52,7 @@ def _presses(directory: Path, rounds: int, *, records: int) -> _Samples:
             world.daemon.stop()
         world.start_daemon()
         for _ in range(rounds):
-            alert = press_to_receipt(world)
+            _, alert = press_to_receipt(world)
             stored_ms.append(alert["stored_after_ms"])
             receipt_ms.append(alert["delivered_after_ms"])
     return _Samples(armed_ms, stored_ms, receipt_ms)

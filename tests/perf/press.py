@@ -1,4 +1,4 @@
-"""From the end of a hold to stored and to a verified receipt, in real processes, beside the least it could cost."""
+"""From the end of a hold to what is felt, stored and verified, in real processes, beside the least it could cost."""
 
 import asyncio
 import socket
@@ -17,24 +17,28 @@ from bondmate.records import DeviceId, History, Kind, Moment, SessionId
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.transport.carrier import Endpoint
 from bondmate.transport.oscore import SessionContext
+from bondmate_sim.board_client import Hold
 from bondmate_sim.process import wait_until
-from bondmate_sim.world import Settings, World
+from bondmate_sim.world import VIBRATION_PIN, Settings, World
 from tests.perf.table import Row
 
 HOLD_S = 0.1
+QUIET_NS = 1_000_000_000
+"""Longer than any pulse or pause of the patterns."""
 NOW = Moment(0.0, None)
 
 
 def measure(rounds: int) -> list[Row]:
-    """press to stored over one signature and one commit; press to receipt over one OSCORE exchange and two commits."""
+    """Vibration and stored over a signature and a commit; the receipt over an OSCORE exchange and two commits."""
     with tempfile.TemporaryDirectory(prefix="bondmate-perf-") as directory:
         base = Path(directory)
-        stored_ms, receipt_ms = _presses(base / "world", rounds)
+        felt_ms, stored_ms, receipt_ms = _presses(base / "world", rounds)
         signed_ms = asyncio.run(_signatures_and_commits(_made(base / "signed"), rounds))
         commit_ms = asyncio.run(_commits(_made(base / "commits"), rounds))
         exchange_ms = asyncio.run(_exchanges(rounds))
     floor_ms = [exchange + 2 * commit for exchange, commit in zip(exchange_ms, commit_ms, strict=True)]
     return [
+        Row("press to vibration", felt_ms, "one signature and one commit", signed_ms),
         Row("press to stored", stored_ms, "one signature and one commit", signed_ms),
         Row("press to receipt", receipt_ms, "one OSCORE round trip and two commits", floor_ms),
     ]
@@ -45,28 +49,42 @@ def _made(directory: Path) -> Path:
     return directory
 
 
-def _presses(directory: Path, rounds: int) -> tuple[list[float], list[float]]:
-    stored_ms, receipt_ms = [], []
+def _presses(directory: Path, rounds: int) -> tuple[list[float], list[float], list[float]]:
+    """From the end of the hold: when *stored* began to be felt, when it was stored, when the receipt was verified."""
+    felt_ms, stored_ms, receipt_ms = [], [], []
     with World(directory, Settings(hold_s=HOLD_S)) as world:
         world.start()
         for _ in range(rounds):
-            alert = press_to_receipt(world)
+            hold, alert = press_to_receipt(world)
+            end_ns = hold.pressed_ns + round(HOLD_S * 1e9)
+            felt_ms.append((_motor(world, end_ns)[0] - end_ns) / 1e6)
             stored_ms.append(alert["stored_after_ms"])
             receipt_ms.append(alert["delivered_after_ms"])
-    return stored_ms, receipt_ms
+            # a pattern that plays is played to its end: the next press would wait for it
+            _rest(world, end_ns)
+    return felt_ms, stored_ms, receipt_ms
 
 
-def press_to_receipt(world: World) -> dict[str, Any]:
+def _motor(world: World, since_ns: int) -> list[int]:
+    """When the motor began and ended to run since then, in turns; at least once."""
+    return wait_until(lambda: [edge.t_ns for edge in world.edges(VIBRATION_PIN, since_ns)], 10, "a vibration")
+
+
+def _rest(world: World, since_ns: int) -> None:
+    wait_until(lambda: time.monotonic_ns() > _motor(world, since_ns)[-1] + QUIET_NS, 30, "the palm to be at rest")
+
+
+def press_to_receipt(world: World) -> tuple[Hold, dict[str, Any]]:
     """Press, and wait for the receipt of the alert that this raised, and no other; the alert as the device shows it."""
     before = world.ctl("alert", "show")
-    world.press(HOLD_S + 0.05)
+    hold = world.press(HOLD_S + 0.05)
 
     def delivered() -> dict[str, Any] | None:
         alert: dict[str, Any] | None = world.ctl("alert", "show")
         fresh = alert is not None and (before is None or alert["alert_id"] != before["alert_id"])
         return alert if alert is not None and fresh and alert["state"] == "delivered" else None
 
-    return wait_until(delivered, 30, "a receipt")
+    return hold, wait_until(delivered, 30, "a receipt")
 
 
 def _recorder() -> Recorder:
