@@ -23,6 +23,9 @@ SEEN_WITHIN_MS = 30 * 60_000
 EXPIRES_S = 30 * 60
 """A colleague who reads it later than this would come to where nobody is."""
 
+ONCE_IN_MS = 10 * 60_000
+"""Who calls and takes it back, again and again, shall not wear out those who would come."""
+
 BY = "control room"
 REPLIES = ("I am going", "I cannot")
 
@@ -35,8 +38,11 @@ KINDS = (
     records.ESCALATION,
     records.EXERCISE,
 )
-"""Calls of somebody who may need a person there; a case that was opened needs none. An exercise is one that nobody
-ordered: what was ordered is left out before."""
+"""Calls of somebody who may need a person there; a case that was opened needs none. Of exercises it is those alone that
+nobody ordered: they are real."""
+
+_CALLS_LOOKED_BACK = 1000
+"""Nobody calls so often in ten minutes: a press takes a second, and a cancellation is a record too."""
 
 _LOOKED_BACK = 8
 """Among so many records that arrived last is the newest, though some were late."""
@@ -68,11 +74,17 @@ def near(caller: Seen, colleagues: Iterable[Seen], now_ms: int) -> list[bytes]:
 def ask(
     database: Database, device: bytes, alert: Alert, call: records.Record, key: ec.EllipticCurvePrivateKey, now_ms: int
 ) -> list[bytes]:
-    """Ask colleagues for help with a call of an alert that was held just now, once an alert; return whom.
+    """Ask colleagues for help with a call of an alert that was held just now; return whom.
 
-    Call it inside a transaction. Raises apsw.Error.
+    That is done once an alert, and once in a while for each caller. Call it inside a transaction. Raises apsw.Error.
     """
-    if call.kind not in KINDS or alert.exercise or not alert.open or _asked(database, alert):
+    if (
+        call.kind not in KINDS
+        or alert.exercise
+        or not alert.open
+        or _asked(database, alert)
+        or _asked_lately(database, device, now_ms)
+    ):
         return []
     fix = None if call.fix is None or call.fix.age_open else _seen(device, call.clock, call.fix, now_ms)
     caller = fix or _last_seen(database, device)
@@ -80,7 +92,8 @@ def ask(
         return []
     others = [_last_seen(database, each) for each in devices.colleagues(database, device)]
     asked = near(caller, [each for each in others if each is not None], now_ms)
-    text = f"{records.device_text(device)} calls for help: {records.kind_name(call.kind)}"
+    why = records.kind_name(call.kind) + (" that nobody ordered" if call.kind == records.EXERCISE else "")
+    text = f"{records.device_text(device)} calls for help: {why}"
     place = Place(caller.lat, caller.lon, round(caller.accuracy_m or 0))
     body = [*messages.texts(text, REPLIES), place.encoded(), call.kind]
     draft = Draft(Type.ASSISTANCE, body, BY, True, now_ms // 1000 + EXPIRES_S, alert.first.digest)
@@ -104,6 +117,17 @@ def _asked(database: Database, alert: Alert) -> bool:
         database.rows("SELECT 1 FROM message WHERE about = ? AND type = ? LIMIT 1", (digest, Type.ASSISTANCE))
         for digest in alert.digests
     )
+
+
+def _asked_lately(database: Database, device: bytes, now_ms: int) -> bool:
+    # What was written in the future was so by a clock that has been set back since, and counts for nothing.
+    found = database.rows(
+        "SELECT 1 FROM (SELECT digest FROM record WHERE device = ? AND stream = ? AND stream IN (0, 2, 3)"
+        " ORDER BY row DESC LIMIT ?) JOIN message ON about = digest"
+        " WHERE type = ? AND written_ms > ? AND written_ms <= ? LIMIT 1",
+        (device, records.ALERT, _CALLS_LOOKED_BACK, Type.ASSISTANCE, now_ms - ONCE_IN_MS, now_ms),
+    )
+    return bool(found)
 
 
 def _last_seen(database: Database, device: bytes) -> Seen | None:

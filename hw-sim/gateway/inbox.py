@@ -21,6 +21,7 @@ from bondmate_sim.gateway import assistance, devices, intake, keys, messages, os
 from bondmate_sim.gateway.database import Database
 
 MAX_SUBMISSION_OCTETS = 1024
+SMS_BEARER = "sms"
 _CURSOR = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
 _log = logging.getLogger("bondmate.gateway")
@@ -79,7 +80,8 @@ class Inbox:
     def take(self, request: Any, sender: str, sms_number: str | None = None) -> Taken:
         """Take one protected CoAP request, as aiocoap decoded it; `sender` is for the log.
 
-        `sms_number` is where a short message came from: by which the device can be woken later.
+        `sms_number` is where a short message came from: by which the device can be woken later, if the kid is that of
+        its bearer sms.
 
         Raises RefusedError, UnstoredError.
         """
@@ -104,8 +106,8 @@ class Inbox:
         try:
             with self._database.transaction():
                 kept = self._contexts.keep(channel, int(now * 1000))
-                # a datagram of another bearer may have been sent on by anybody
-                if sms_number is not None and channel.bearer.name == "sms":
+                # A datagram caught on its way, which somebody sends on, shall not turn the wake-ups to him.
+                if sms_number is not None and channel.bearer.name == SMS_BEARER:
                     messages.came_by_sms(self._database, channel.bearer.device, sms_number)
                 served = self._serve(inner, channel, now)
         except apsw.Error as error:

@@ -22,9 +22,6 @@ MAX_NUMBER = 2**32 - 1
 MAX_TEXT_OCTETS, MAX_REPLY_OCTETS, MAX_BY_OCTETS = 480, 40, 64
 MAX_REPLIES, MAX_DIGESTS = 4, 16
 
-_BSTR_HEAD_OCTETS = 3
-_ARRAY_HEAD_OCTETS = 1
-
 
 class Type(enum.IntEnum):
     """The types of messages."""
@@ -129,12 +126,11 @@ def answer(database: Database, device: bytes, cursor: int, key: ec.EllipticCurve
     if moved:
         _move(database, device, served, moved, key)
     chosen: list[bytes] = []
-    size, last = _ARRAY_HEAD_OCTETS, max(cursor, served)
+    last = max(cursor, served)
     for number, tagged in database.rows(
         "SELECT number, tagged FROM message WHERE device = ? AND number > ? ORDER BY number LIMIT 16", (device, cursor)
     ):
-        size += _BSTR_HEAD_OCTETS + len(tagged)
-        if chosen and size > MAX_ANSWER_OCTETS:
+        if chosen and len(cbor2.dumps([*chosen, tagged])) > MAX_ANSWER_OCTETS:
             break
         chosen.append(tagged)
         last = max(last, number)

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ _LOCK_NAME = "run.lock"
 
 _RECEIVE_BUFFER_OCTETS = 4 << 20
 """Room for a whole force's alerts at one moment; 200 datagrams at once lost 7 with the default."""
+
+_AGAIN_S = 10.0
+"""How long a part rests that failed by an error of its own: soon enough for a wake-up, and no flood in the log."""
 
 _log = logging.getLogger("bondmate.gateway")
 
@@ -92,9 +95,9 @@ async def _serve(
     tokens.token_interface = messages
     coap.request_interfaces.append(tokens)
     face = None if sms is None else SmsFace(inbox, pushes, sms)
-    tasks = [asyncio.create_task(Waker(database, inbox, pushes, face).run())]
+    tasks = [asyncio.create_task(kept_going("waking devices", Waker(database, inbox, pushes, face).run))]
     if face is not None:
-        tasks.append(asyncio.create_task(face.run()))
+        tasks.append(asyncio.create_task(kept_going("SMS", face.run)))
     ready()
     try:
         await stop.wait()
@@ -105,6 +108,21 @@ async def _serve(
         await pushes.close()
         await coap.shutdown()
     _log.info("stopped")
+
+
+async def kept_going(what: str, run_part: Callable[[], Awaitable[None]]) -> None:
+    """Run a part until cancelled; when it ends otherwise, say so and run it again."""
+    task = asyncio.current_task()
+    while True:
+        try:
+            await run_part()
+            _log.error("%s ended, an error of the gateway's own; report this; going on in %g s", what, _AGAIN_S)
+        except (Exception, asyncio.CancelledError) as error:
+            # A library's own cancellation, which nobody here asked for, is a failure like any other.
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise
+            _log.exception("%s failed, an error of the gateway's own; report this; going on in %g s", what, _AGAIN_S)
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -25,6 +25,9 @@ LOOK_S = 0.2
 SMS_AFTER_MS = 10_000
 """An urgent message that was not fetched in this time over ip or lte is worth an SMS."""
 
+AGAIN_MS = 10_000
+"""When a device is looked at again for which something here failed: meanwhile the others are woken."""
+
 _log = logging.getLogger("bondmate.gateway")
 
 
@@ -70,16 +73,26 @@ class Waker:
         """
         again_ms = math.inf
         for waiting in messages.waiting(self._database, now_ms):
-            device = waiting.device
-            new = waiting.newest != self._told.get(device)
-            if new and self._pushes.wake(device, asyncio.get_running_loop().time()):
-                self._told[device] = waiting.newest
-            overdue = [number for number, written_ms in waiting.urgent if written_ms + SMS_AFTER_MS <= now_ms]
-            if overdue:
-                self._wake_by_sms(waiting, overdue, now_ms)
-            due = [written_ms + SMS_AFTER_MS for number, written_ms in waiting.urgent if number not in overdue]
-            again_ms = min([again_ms, *due])
+            try:
+                again_ms = min(again_ms, self._look_at(waiting, now_ms))
+            except apsw.Error:
+                raise
+            except Exception:  # noqa: BLE001 - one device shall not keep the others from being woken
+                name = records.device_text(waiting.device)
+                _log.exception("waking %s: an error of the gateway's own; report this", name)
+                again_ms = min(again_ms, now_ms + AGAIN_MS)
         return again_ms
+
+    def _look_at(self, waiting: Waiting, now_ms: int) -> float:
+        device = waiting.device
+        new = waiting.newest != self._told.get(device)
+        if new and self._pushes.wake(device, asyncio.get_running_loop().time()):
+            self._told[device] = waiting.newest
+        overdue = [number for number, written_ms in waiting.urgent if written_ms + SMS_AFTER_MS <= now_ms]
+        if overdue:
+            self._wake_by_sms(waiting, overdue, now_ms)
+        due = [written_ms + SMS_AFTER_MS for number, written_ms in waiting.urgent if number not in overdue]
+        return min(due, default=math.inf)
 
     def _wake_by_sms(self, waiting: Waiting, overdue: list[int], now_ms: int) -> None:
         number = messages.sms_number(self._database, waiting.device)

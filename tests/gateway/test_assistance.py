@@ -111,7 +111,36 @@ def test_a_colleague_is_asked_once_with_place_and_kind(caller: Device, colleague
 def test_a_call_of_somebody_who_may_need_a_person_asks(caller: Device, colleague: Device, kind: int) -> None:
     body: Any = {records.CANCELLATION: bytes(8), records.CHECK_IN: [1, 60]}.get(kind)
     caller.send(kind, 1000, fix=fix_at(HERE), body=body)
-    assert bool(ask(caller)) == (kind in {1, 2, 3, 4, 5, 7, 8}), "an exercise that nobody ordered is a call"
+    assert bool(ask(caller)) == (kind in {1, 2, 3, 4, 5, 7, 8})
+
+
+def test_who_calls_again_and_again_asks_once_in_ten_minutes(caller: Device, colleague: Device) -> None:
+    begin_ms, asked = caller.now_ms, []
+    caller.step_ms = 30_000
+    for number in range(1, 12):
+        alert = caller.send(records.PANIC, 10_000 * number, fix=fix_at(HERE))
+        asked += [(caller.now_ms - begin_ms) // 1000 for _ in ask(caller)]
+        colleague.now_ms = caller.now_ms
+        colleague.send(records.PRESENCE, 1000 + number, fix=fix_at(HERE + KM, flags=0b100_0001))
+        caller.cancel(alert, 10_000 * number + 1, how=1)
+    assert asked == [30, 630]
+    assert messages.newest(caller.database, colleague.made.device) == 2
+
+
+def test_one_caller_does_not_keep_another_from_being_helped(caller: Device, colleague: Device) -> None:
+    caller.send(records.PANIC, 1000, fix=fix_at(HERE))
+    assert ask(caller) == [colleague.made.device]
+    other = Device(caller.database, "night")
+    other.send(records.PANIC, 1000, fix=fix_at(HERE))
+    assert set(ask(other)) == {colleague.made.device}
+
+
+def test_an_exercise_that_nobody_ordered_asks_and_says_so(caller: Device, colleague: Device) -> None:
+    caller.send(records.EXERCISE, 1000, fix=fix_at(HERE))
+    assert ask(caller) == [colleague.made.device]
+    ((tagged,),) = caller.database.rows("SELECT tagged FROM message")
+    text = f"{caller.name} calls for help: exercise that nobody ordered"
+    assert messages.content(tagged)[7][0::3] == [text, records.EXERCISE]
 
 
 def test_an_exercise_asks_nobody_and_what_escalates_it_does(caller: Device, colleague: Device) -> None:

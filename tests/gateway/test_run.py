@@ -1,5 +1,6 @@
 """The process: how it starts, what it refuses to share, how it ends."""
 
+import asyncio
 import signal
 import socket
 import stat
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bondmate_sim.gateway.run import kept_going
 from tests.gateway.conftest import COMMAND, Gateway
+from tests.virtual import run as run_virtually
 
 
 def run(data: Path, listen: str) -> subprocess.CompletedProcess[str]:
@@ -79,3 +82,30 @@ def test_devices_enrolled_and_revoked_while_it_runs_are_seen(own_gateway: Gatewa
         )
         assert process.stdout.startswith(f"{device.name}  REVOKED")
         assert device.submit(record)[4] == 2
+
+
+def test_a_part_that_fails_or_ends_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    begun: list[float] = []
+
+    async def part() -> None:
+        begun.append(asyncio.get_running_loop().time())
+        if len(begun) == 1:
+            raise RuntimeError("a bug")
+        if len(begun) == 2:
+            # As where a library cancels what it waits for itself.
+            raise asyncio.CancelledError
+        if len(begun) > 3:
+            await asyncio.Event().wait()
+
+    async def story() -> None:
+        task = asyncio.create_task(kept_going("the part", part))
+        await asyncio.sleep(100)
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    run_virtually(story())
+    assert [at - begun[0] for at in begun] == [0, 10, 20, 30]
+    assert [each.startswith(("the part failed, ", "the part ended, ")) for each in caplog.messages] == [True] * 3
+    assert "a bug" in caplog.text

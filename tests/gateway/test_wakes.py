@@ -161,6 +161,33 @@ def test_a_database_that_fails_ends_nothing(
     assert "the disk sleeps" in caplog.text
 
 
+def test_a_device_that_trips_the_gateway_is_tried_again_and_keeps_no_other_from_being_woken(
+    story: Story, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Twin(story.sms.enrol(), ("127.0.0.1", 9)) as twin:
+        other, wake, tripping = twin.device, story.pushes.wake, [True]
+    first, last = sorted((story.device, other))
+
+    def trips(device: bytes, now_s: float) -> bool:
+        if device == first and tripping[0]:
+            raise RuntimeError("a bug")
+        return wake(device, now_s)
+
+    def write() -> None:
+        for device in (first, last):
+            story.device = device
+            story.write()
+
+    def mended() -> None:
+        assert story.pushes.woken == [last]
+        tripping[0] = False
+
+    monkeypatch.setattr(story.pushes, "wake", trips)
+    run(running(story, (1, write), (1, mended), (11, None)))
+    assert story.pushes.woken == [last, first]
+    assert "an error of the gateway's own; report this" in caplog.text
+
+
 # --- By SMS --------------------------------------------------------------------------------------
 
 
