@@ -48,8 +48,7 @@ class Fetching:
 
     def wake(self, now: float) -> None:
         """There is something, or the way is free again: fetch at once, also behind the fetch that is under way."""
-        if self._wanted_s is None:
-            self._wanted_s = now
+        self._wanted_s = now if self._wanted_s is None else min(now, self._wanted_s)
 
     def next_due(self) -> float:
         """When to fetch next, while no fetch is under way; inf off duty, where it is not wanted."""
