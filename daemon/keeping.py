@@ -313,6 +313,7 @@ class Keeper:
             self._backlog.begin()
             self.earlier = await self._outbox.latest_alert()
             self._listener.salvaged()
+            await self._load()  # in this round: until then it is not counted, and the queue looks empty
 
     async def _load(self) -> None:
         if await self._backlog.load(self._now()):

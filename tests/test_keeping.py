@@ -483,6 +483,27 @@ def test_where_the_chains_stand_survives_though_all_was_delivered_before_the_fil
     run(story())
 
 
+def test_an_alert_that_is_saved_from_a_damaged_file_is_sent_at_once_and_until_then_counted(tmp_path: Path) -> None:
+    """Else the queue looks empty while it waits, and whoever switches the device off then loses time with it."""
+    alert = recorder(EARLIER).make(Kind.PANIC, 1.0, None)
+
+    async def story() -> None:
+        await left_in(tmp_path, alert)
+        outbox = outbox_on(tmp_path)
+        await outbox.open()
+        assert outbox._connection is not None
+        outbox._give_up(outbox._connection)
+        await outbox.close()
+        started = now()
+        async with running(tmp_path, earlier=(alert,), answer=silence) as desk:
+            assert now() - started < RETRY_S, "the store was tended once"
+            [(sent_s, _)] = desk.bearer.sent_of(Kind.PANIC)
+            assert sent_s - started < RETRY_S
+            assert desk.device.waiting()[Stream.ALERT] == 1
+
+    run(story())
+
+
 def test_damage_that_is_found_while_resuming_is_signed_as_a_loss(tmp_path: Path) -> None:
     async def story() -> None:
         session = recorder(EARLIER)

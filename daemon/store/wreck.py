@@ -57,7 +57,7 @@ _FATE = "CAST(stored_lifetime_s AS REAL), CAST(felt AS INTEGER)"
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A row without a receipt that is whole, by its digest. `values` are those of COLUMNS."""
+    """A row that is whole, by its digest, to be delivered, perhaps again. `values` are those of COLUMNS."""
 
     values: tuple[Any, ...]
     lifetime_s: float
