@@ -119,7 +119,7 @@ class Calls:
     def acknowledged(self, digest: bytes, by: str) -> None:
         """A human saw this call."""
         alert = self.alert
-        if alert is None or alert.record.digest != digest:
+        if alert is None or not alert.is_named([digest]):
             return
         if alert.acknowledged(self._now(), self._aging.moment().utc_ms, by):
             log.info("%s acknowledged by %s", alert.record.id, by, extra={"RECORD": str(alert.record.id)})
@@ -129,7 +129,7 @@ class Calls:
     def closed(self, digest: bytes, by: str) -> None:
         """The dispatcher says that this call is over. Of an older one that changes nothing: the newest stays open."""
         alert = self.alert
-        if alert is None or alert.record.digest != digest:
+        if alert is None or not alert.is_named([digest]):
             return
         self._tracker.end_duress()
         if alert.closed(self._now(), self._aging.moment().utc_ms):

@@ -12,10 +12,9 @@ from typing import Any
 import cbor2
 
 from bondmate.aging import Aging
-from bondmate.cbor import decode
 from bondmate.core.alert import Alert
 from bondmate.core.check_in import LONGEST_S, SHORTEST_S, CheckIn, CheckInEvent
-from bondmate.errors import LocalError, RemoteError
+from bondmate.errors import LocalError
 from bondmate.records import EarlierAlert, Kind, utc_text
 from bondmate.small_state import SmallStates
 from bondmate.tracker import Recording
@@ -96,18 +95,15 @@ class CheckInKeeper:
 
         `earlier` is the newest alert: one that was raised behind the time that it was due at had been raised for it.
         """
-        octets = await self._states.get(NAME)
-        if octets is None or self.is_running:
+        kept = await self._states.item(NAME)
+        if kept is None or self.is_running:
             return
-        try:
-            match decode(octets):
-                case [int() | float() as due_lifetime_s, str(note)] if 0 <= due_lifetime_s < math.inf:
-                    pass
-                case _:
-                    raise RemoteError("it is no check-in")  # noqa: TRY301 - as what is no CBOR
-        except RemoteError as error:
-            log.error("the check-in that was kept cannot be read: %s", error)  # noqa: TRY400 - no bug of ours
-            return
+        match kept:
+            case [int() | float() as due_lifetime_s, str(note)] if 0 <= due_lifetime_s < math.inf:
+                pass
+            case _:
+                log.error("what was kept as %s cannot be read: it is no check-in", NAME)
+                return
         if _was_called_for(earlier, due_lifetime_s):
             self._states.put(NAME, None)
             return

@@ -11,9 +11,7 @@ from collections.abc import Callable
 import cbor2
 
 from bondmate.aging import Aging
-from bondmate.cbor import decode
 from bondmate.core.exercise import Exercise
-from bondmate.errors import RemoteError
 from bondmate.mailbox import EXERCISE
 from bondmate.small_state import SmallStates
 
@@ -64,20 +62,14 @@ class ExerciseKeeper:
 
     async def resume(self) -> None:
         """Take up what an earlier session kept. Raises StoreError."""
-        octets = await self._states.get(EXERCISE)
-        if octets is None:
-            return
-        try:
-            match decode(octets):
-                case int(version) if version > self._core.version:
-                    self._core.resume(version, None)
-                    self._states.put(EXERCISE, octets)
-                case int():
-                    pass
-                case _:
-                    raise RemoteError("it is no version")  # noqa: TRY301 - as what is no CBOR
-        except RemoteError as error:
-            log.error("the exercise that was kept cannot be read: %s", error)  # noqa: TRY400 - no bug of ours
+        match await self._states.item(EXERCISE):
+            case int(version) if version > self._core.version:
+                self._core.resume(version)
+                self._states.put(EXERCISE, cbor2.dumps(version))
+            case None | int():
+                pass
+            case _:
+                log.error("what was kept as %s cannot be read: it is no version", EXERCISE)
 
     def step(self, now: float) -> float | None:
         """What happens by itself; when there is something next."""
@@ -86,5 +78,5 @@ class ExerciseKeeper:
             self._end_ms = None
             log.warning("exercise %d ended by itself", self._core.version)
             self._felt()
-        due_s = self._core.next_due()
-        return None if due_s is None else min(due_s, now + LOOK_S)
+        ends_s = self._core.ends_s
+        return None if ends_s is None else min(ends_s, now + LOOK_S)

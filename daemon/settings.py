@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import cbor2
 
-from bondmate.cbor import decode
-from bondmate.errors import LocalError, RemoteError
+from bondmate.errors import LocalError
 from bondmate.ports import Indicator
 from bondmate.small_state import SmallStates
 
@@ -62,24 +61,19 @@ class SettingsKeeper:
 
     async def resume(self) -> None:
         """Take up what an earlier session kept, where there is nothing newer. Raises StoreError."""
-        octets = await self._states.get(NAME)
+        kept = await self._states.item(NAME)
         self._known = True
-        if octets is not None:
-            self._take_up(octets)
+        match kept:
+            case [None | str() as language, None | bool() as covert] if language in (None, *LANGUAGES):
+                self._language = self._language or language
+                self._covert = covert if self._covert is None else self._covert
+            case None:
+                pass
+            case _:
+                log.error("what was kept as %s cannot be read: they are no settings", NAME)
         if (self._language, self._covert) != (None, None):
             self._states.put(NAME, self._octets())
         self._obey()
-
-    def _take_up(self, octets: bytes) -> None:
-        try:
-            match decode(octets):
-                case [None | str() as language, None | bool() as covert] if language in (None, *LANGUAGES):
-                    self._language = self._language or language
-                    self._covert = covert if self._covert is None else self._covert
-                case _:
-                    raise RemoteError("they are no settings")  # noqa: TRY301 - as what is no CBOR
-        except RemoteError as error:
-            log.error("the settings that were kept cannot be read: %s", error)  # noqa: TRY400 - no bug of ours
 
     def _obey(self) -> None:
         self._indicator.covert = self.current.covert or (not self._known and self._covert is None)

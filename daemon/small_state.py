@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from bondmate.aging import Aging
-from bondmate.errors import StoreError
+from bondmate.cbor import decode
+from bondmate.errors import RemoteError, StoreError
 from bondmate.ports import Outbox
 
 log = logging.getLogger(__name__)
@@ -20,9 +22,10 @@ class SmallStates:
         self._aging = aging
         self._store_state = store_state
         self._wanted: dict[str, bytes | None] = {}
-        """What was said in this session, and when a file took it last."""
-        self._settling: asyncio.Task[None] | None = None
+        """What was said in this session."""
         self._written: dict[str, tuple[int | None, bytes | None]] = {}
+        """What a file took last, and which."""
+        self._settling: asyncio.Task[None] | None = None
 
     def put(self, name: str, octets: bytes | None) -> None:
         """Have it kept, at once if that can be; None: nothing is to be kept."""
@@ -33,6 +36,15 @@ class SmallStates:
     async def get(self, name: str) -> bytes | None:
         """What an earlier session kept, or this one. Raises StoreError."""
         return self._wanted[name] if name in self._wanted else await self._outbox.kept(name)
+
+    async def item(self, name: str) -> Any:
+        """The CBOR item that was kept; None also where it is none, which is logged. Raises StoreError."""
+        octets = await self.get(name)
+        try:
+            return None if octets is None else decode(octets)
+        except RemoteError as error:
+            log.error("what was kept as %s cannot be read: %s", name, error)  # noqa: TRY400 - no bug of ours
+            return None
 
     async def keep(self, name: str, octets: bytes | None, deadline_s: float) -> bool:
         """Have it kept now; whether the store has it when this returns."""

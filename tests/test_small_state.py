@@ -3,8 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from bondmate.store.database import DATABASE_FILE
-from tests.desk import EARLIER, running
+from tests.desk import EARLIER, YOUNG, outbox_on, running
 from tests.virtual import run
 
 
@@ -44,5 +46,23 @@ def test_a_fresh_file_in_the_place_of_a_damaged_one_gets_what_was_said_in_this_s
             assert (tmp_path / f"{DATABASE_FILE}.damaged-1").exists()
         async with running(tmp_path, earlier=tuple(desk.bearer.made.values())) as later:
             assert later.device.settings.language == "pt"
+
+    run(story())
+
+
+@pytest.mark.parametrize("octets", [b"\xff", b"", b"\x00\x00", b"\x63abc", b"\x81\x00"], ids=bytes.hex)
+@pytest.mark.parametrize("name", ["settings", "check-in", "exercise"])
+def test_what_was_kept_and_cannot_be_read_is_logged_and_counts_as_nothing(
+    name: str, octets: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        outbox = outbox_on(tmp_path)
+        await outbox.open()
+        await outbox.keep(name, octets, YOUNG)
+        await outbox.close()
+        async with running(tmp_path, on_duty=None) as desk:
+            assert (desk.device.settings.language, desk.device.exercise_active) == (None, False)
+            assert desk.device.check_in.to_json(asyncio.get_running_loop().time()) is None
+            assert f"what was kept as {name} cannot be read" in caplog.text
 
     run(story())

@@ -22,7 +22,7 @@ class Exercise:
 
     @property
     def ends_s(self) -> float | None:
-        """When it ends, by the monotonic clock; None when none goes on, or `poll` has told its end."""
+        """When it ends by itself, by the monotonic clock; None when none goes on."""
         return self._ends_s
 
     def take(self, version: int, seconds: float, now: float) -> bool:
@@ -37,25 +37,13 @@ class Exercise:
 
     def active(self, now: float) -> bool:
         """Whether a call is an exercise now."""
-        # an end further ahead than any is that of a clock that jumped over a restart: rather none than one too long
-        return self._ends_s is not None and now < self._ends_s <= now + LONGEST_S
+        return self._ends_s is not None and now < self._ends_s
 
     def end(self) -> None:
         """None goes on any more."""
         self._ends_s = None
 
-    def poll(self, now: float) -> bool:
-        """True once when it has ended by itself."""
-        if self._ends_s is None or self.active(now):
-            return False
-        self._ends_s = None
-        return True
-
-    def next_due(self) -> float | None:
-        """When `poll` has something to say."""
-        return self._ends_s
-
-    def resume(self, version: int, ends_s: float | None) -> None:
-        """Go on after a restart with what was kept, unless something newer was taken already."""
+    def resume(self, version: int) -> None:
+        """An earlier session took this one: no order up to it counts, and none goes on."""
         if version > self._version:
-            self._version, self._ends_s = version, ends_s
+            self._version, self._ends_s = version, None

@@ -13,8 +13,6 @@ FIRST_RETRY_S = 5.0
 """After a failure; doubled with each further one."""
 RETRY_CAP_S = 60.0
 """The longest wait after failures, or the usual interval, if that is longer."""
-
-
 TRIES = 10
 """So often a fetch that was wanted is tried again, also off duty."""
 
@@ -72,11 +70,13 @@ class Fetching:
         self._failures += 1
         if self._was_wanted and self._wanted_s is None and self._failures <= TRIES:
             # off duty nothing else would bring what the gateway woke it for
-            self._wanted_s = now + min(FIRST_RETRY_S * 2.0 ** (self._failures - 1), RETRY_CAP_S)
+            self._wanted_s = now + min(self._retry_s(), RETRY_CAP_S)
 
     def _wait_s(self) -> float:
         if self._failures == 0:
             return self._interval_s
+        return min(self._retry_s(), max(self._interval_s, RETRY_CAP_S))
+
+    def _retry_s(self) -> float:
         # the exponent is bounded, for days without a network are many failures
-        retry_s = FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 16)
-        return min(retry_s, max(self._interval_s, RETRY_CAP_S))
+        return FIRST_RETRY_S * 2.0 ** min(self._failures - 1, 16)

@@ -9,35 +9,36 @@ from bondmate.core.exercise import LONGEST_S, Exercise
 
 def test_at_first_every_call_is_real() -> None:
     exercise = Exercise()
-    assert (exercise.version, exercise.ends_s, exercise.next_due()) == (0, None, None)
+    assert (exercise.version, exercise.ends_s) == (0, None)
     assert not exercise.active(0.0)
-    assert not exercise.poll(1e9)
+    assert not exercise.active(1e9)
 
 
-def test_it_ends_by_itself_and_says_so_once() -> None:
+def test_it_ends_by_itself() -> None:
     exercise = Exercise()
     assert exercise.take(1, 600.0, 100.0)
     assert exercise.active(100.0)
-    assert (exercise.next_due(), exercise.ends_s) == (700.0, 700.0)
-    assert not exercise.poll(699.9)
+    assert (exercise.version, exercise.ends_s) == (1, 700.0)
+    assert exercise.active(699.9)
     assert not exercise.active(700.0), "by the time, whether anybody asked or not"
-    assert [exercise.poll(700.0), exercise.poll(700.0)] == [True, False]
+    exercise.end()
     assert (exercise.ends_s, exercise.version) == (None, 1)
+    assert not exercise.active(699.9)
 
 
-def test_it_is_ended_by_an_order_too_and_that_is_not_by_itself() -> None:
+def test_it_is_ended_by_an_order_too() -> None:
     exercise = Exercise()
     exercise.take(1, 600.0, 100.0)
     assert exercise.take(2, 0, 200.0)
     assert not exercise.active(200.0)
-    assert not exercise.poll(1e9)
+    assert exercise.ends_s is None, "it is not over by itself"
 
 
 @pytest.mark.parametrize("version", [4, 5])
 def test_an_order_that_is_repeated_or_old_changes_nothing(version: int) -> None:
     exercise = Exercise()
     exercise.take(5, 600.0, 100.0)
-    exercise.poll(1000.0)
+    exercise.end()
     assert not exercise.take(version, 600.0, 1000.0)
     assert not exercise.active(1000.0)
     exercise.take(6, 600.0, 1000.0)
@@ -52,35 +53,23 @@ def test_an_order_for_a_time_that_cannot_be_meant_is_not_taken(seconds: float) -
     assert (exercise.version, exercise.active(100.0)) == (0, False)
 
 
-def test_after_a_restart_it_goes_on_until_its_end() -> None:
+def test_after_a_restart_none_goes_on_and_its_order_begins_none_again() -> None:
     exercise = Exercise()
-    exercise.resume(7, 50.0)
-    assert exercise.active(49.9)
+    exercise.resume(7)
+    assert (exercise.version, exercise.ends_s) == (7, None)
     assert not exercise.take(7, 600.0, 10.0)
-    assert exercise.poll(50.0)
-
-
-def test_one_that_ended_while_the_device_was_off_says_so() -> None:
-    exercise = Exercise()
-    exercise.resume(7, -5.0)
-    assert not exercise.active(0.0)
-    assert exercise.poll(0.0)
+    assert not exercise.active(10.0)
+    assert exercise.take(8, 600.0, 10.0)
 
 
 def test_what_was_kept_does_not_undo_an_order_that_came_before_it_was_read() -> None:
     exercise = Exercise()
     exercise.take(8, 0, 1.0)
-    exercise.resume(7, 600.0)
+    exercise.resume(7)
     assert (exercise.version, exercise.active(2.0)) == (8, False)
-
-
-def test_an_end_that_no_order_could_have_set_is_none() -> None:
-    """The clock jumped over the restart."""
-    exercise = Exercise()
-    exercise.resume(7, 1e6)
-    assert not exercise.active(0.0)
-    assert exercise.poll(0.0)
-    assert not exercise.active(1e6 - 1)
+    exercise.take(9, 600.0, 2.0)
+    exercise.resume(8)
+    assert (exercise.version, exercise.active(3.0)) == (9, True)
 
 
 _ORDERS = st.lists(st.tuples(st.integers(1, 8), st.sampled_from([0.0, 1.0, 60.0, LONGEST_S]), st.floats(0, 3600)))
@@ -94,7 +83,6 @@ def test_calls_are_exercises_only_while_the_highest_order_says_so(orders: list[t
         assert exercise.take(version, seconds, now) is (version > highest)
         if version > highest:
             highest, ends_s = version, now + seconds
-        now += pause_s
         assert exercise.active(now) is (now < ends_s)
-        exercise.poll(now)
+        now += pause_s
         assert exercise.active(now) is (now < ends_s)
