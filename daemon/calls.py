@@ -68,9 +68,9 @@ class Calls:
         """The newest call, open or not."""
 
     @property
-    def is_open(self) -> bool:
-        """Whether an alert is open."""
-        return self.alert is not None and self.alert.is_open
+    def open(self) -> Alert | None:
+        """The newest call, while it is open."""
+        return self.alert if self.alert is not None and self.alert.is_open else None
 
     # --- the officer, and what the device does for them ----------------------------------------------
 
@@ -79,7 +79,7 @@ class Calls:
 
         With an alert open any call is an escalation, which is real; else an officer's call in an exercise is one.
         """
-        before = self.alert if self.is_open else None
+        before = self.open
         if before is not None:
             kind = Kind.ESCALATION  # so whoever ends the newest call ends the alert, and nothing else stays open
         elif exercise and kind in OFFICERS_KINDS:
@@ -103,16 +103,17 @@ class Calls:
 
         Whether it was under duress stands in the record alone: here everything goes on as after a true one.
         """
-        if self.alert is None or not self.alert.is_open:
+        alert = self.open
+        if alert is None:
             raise LocalError("no alert is open: there is nothing to cancel")
         now = self._now()
-        named = self.alert.record.digest[: wire.NAMED_DIGEST_OCTETS] + bytes([how])
+        named = alert.record.digest[: wire.NAMED_DIGEST_OCTETS] + bytes([how])
         record = self._recorder.make(Kind.CANCELLATION, now, self._utc(now), body=named)
-        log.warning("%s cancelled by %s", self.alert.record.id, record.id)
-        self.alert.cancelled(now, self._aging.moment().utc_ms, how)
+        log.warning("%s cancelled by %s", alert.record.id, record.id)
+        alert.cancelled(now, self._aging.moment().utc_ms, how)
         self._keeper.keep(record)
         self._end(under_duress=how is How.DURESS)
-        return self.alert
+        return alert
 
     # --- the gateway ---------------------------------------------------------------------------------
 

@@ -245,7 +245,7 @@ class Device:
             self._calls.not_stored,
             self._wake["delivery"].set,
             lambda: self._group.create_task(self._resume()),
-            lambda: self._calls.alert.record if self._calls.alert is not None and self._calls.is_open else None,
+            lambda: None if self._calls.open is None else self._calls.open.record,
         )
         steps: dict[str, Callable[[float], float | None]] = {
             "delivery": self._step_delivery,

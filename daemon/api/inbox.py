@@ -6,9 +6,7 @@ from aiohttp import web
 
 from bondmate.api.requests import RefusalError, json_body, text_of
 from bondmate.device import Device
-
-MAX_ANSWER_OCTETS = 160
-"""docs/bondmate.cddl, message-state."""
+from bondmate.mail import MAX_ANSWER_OCTETS
 
 
 class Inbox:

@@ -6,13 +6,13 @@ from typing import Any
 from aiohttp import web
 
 from bondmate.api.requests import PinGate, RefusalError, choice_of, json_body, number_of, text_of
+from bondmate.core.check_in import NOTE_OCTETS
 from bondmate.device import Device
 from bondmate.records import utc_text
 from bondmate.settings import LANGUAGES
 
 MAX_CHECK_IN_S = 86_400
 """docs/bondmate.cddl, check-in-body."""
-MAX_NOTE_OCTETS = 120
 
 
 class Officer:
@@ -53,7 +53,7 @@ class Officer:
         match choice_of(body, "action", ("begin", "extend", "end")):
             case "begin":
                 seconds = number_of(body, "seconds", 1, MAX_CHECK_IN_S)
-                check_in.begin(seconds, text_of(body, "note", 0, MAX_NOTE_OCTETS))
+                check_in.begin(seconds, text_of(body, "note", 0, NOTE_OCTETS))
             case "extend":
                 check_in.extend(number_of(body, "seconds", 1, MAX_CHECK_IN_S))
             case _:
