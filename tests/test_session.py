@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bondmate import session
+from bondmate.durable import replace_file
 from bondmate.records import SessionId
 from bondmate.session import AHEAD, COUNTER_FILE, Chores, StartCounter
 from tests.eventually import eventually
@@ -215,9 +217,17 @@ def test_behind_a_chore_that_hangs_each_other_waits_once_and_the_last_value_is_w
     asyncio.run(use())
 
 
-def test_a_dead_card_holds_up_neither_the_draw_nor_the_executor_nor_the_end(tmp_path: Path) -> None:
+def test_a_dead_card_holds_up_neither_the_draw_nor_the_executor_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / COUNTER_FILE).write_text("10\n")
-    part = tmp_path / f"{COUNTER_FILE}.part"
+    card = tmp_path / "card"
+
+    def replace_on_the_card(path: Path, data: bytes) -> None:
+        card.open("wb").close()
+        replace_file(path, data)
+
+    monkeypatch.setattr(session, "replace_file", replace_on_the_card)
 
     async def use() -> None:
         chores, counter = Chores(), StartCounter(tmp_path)
@@ -231,7 +241,7 @@ def test_a_dead_card_holds_up_neither_the_draw_nor_the_executor_nor_the_end(tmp_
         assert await asyncio.wait_for(asyncio.to_thread(int, "7"), 10) == 7
         assert len(chores_of_this_process()) == 1
 
-    with hung(part):
+    with hung(card):
         asyncio.run(use())  # which waits for every thread of the executor
         [thread] = chores_of_this_process()
         assert thread.is_alive()
