@@ -196,23 +196,25 @@ def test_whoever_does_not_read_gets_no_second_picture_and_is_dropped(
     monkeypatch.setattr(door, "SWEEP_S", 0.3)
 
     async def main() -> None:
-        async with served(run) as there, stream(there) as page:
-            await page.begin()
-            await page.until("status")
+        async with served(run) as there:
             short = there.device.message_json
             there.device.message_json = lambda letter: short(letter) | {"text": "x" * 4000}  # type: ignore[method-assign]
             await there.post(100)
-            with socket.socket(socket.AF_UNIX) as deaf:
-                deaf.connect(str(there.socket))
-                deaf.send(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                deaf.setblocking(False)
-                await eventually(lambda: tell(there) and is_cut(deaf), "it to be dropped")
-                kept = rest(deaf)
-            assert kept.count(b"event: status") == 1
-            assert len(kept) < 100 * 4000
-            there.device.raise_alert(Kind.PANIC)
-            while (await page.until("status"))["alert"] is None:
-                pass  # whoever reads is served on
+            # only now: a hundred growing inboxes would fill this reader too, and it would be dropped with reason
+            async with stream(there) as page:
+                await page.begin()
+                await page.until("inbox")
+                with socket.socket(socket.AF_UNIX) as deaf:
+                    deaf.connect(str(there.socket))
+                    deaf.send(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    deaf.setblocking(False)
+                    await eventually(lambda: tell(there) and is_cut(deaf), "it to be dropped")
+                    kept = rest(deaf)
+                assert kept.count(b"event: status") == 1
+                assert len(kept) < 100 * 4000
+                there.device.raise_alert(Kind.PANIC)
+                while (await page.until("status"))["alert"] is None:
+                    pass  # whoever reads is served on
 
     asyncio.run(main())
 
