@@ -8,7 +8,8 @@ from itertools import accumulate, pairwise
 class Light(Enum):
     """What there is to be shown, as (lit, dark, lit, …) in seconds, again and again; told apart at a glance."""
 
-    OFF = ()
+    OFF = (0.0,)
+    """Never lit. (An empty tuple as a value is lost in the enum of Python 3.11.2, which is Debian 12's.)"""
     ARMED = (1.0,)
     """Steady."""
     NOT_ARMED = (0.1, 0.2, 0.1, 2.6)
@@ -35,7 +36,7 @@ class Lamp:
 
     def level(self, now: float) -> bool:
         """Whether the LED is lit at `now`."""
-        return bool(self.shows.value) and bisect(self._edges_s(now), now) % 2 == 0
+        return self.shows.value[0] > 0 and bisect(self._edges_s(now), now) % 2 == 0
 
     def next_due(self, now: float) -> float | None:
         """When `level` changes next; None for never."""
