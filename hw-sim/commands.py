@@ -8,7 +8,7 @@ from typing import Any
 
 from bondmate_sim.errors import SimulatorError
 
-COMMAND_S = 15.0
+COMMAND_S = 30.0
 
 
 class CommandError(SimulatorError):

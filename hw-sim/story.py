@@ -14,9 +14,9 @@ from bondmate_sim.palm import Pattern, felt, pulses
 from bondmate_sim.process import Process, WaitedError, wait_until
 from bondmate_sim.world import VIBRATION_PIN, Datagram, World
 
-FIX_S = 12.0
-ARMED_S = 10.0
-FELT_S = 5.0
+FIX_S = 20.0
+ARMED_S = 20.0
+FELT_S = 15.0
 REGISTERED_S = 20.0
 SENT_S = 10.0
 """Beside what the device waits before it tries another way."""

@@ -43,7 +43,7 @@ __all__ = [
     "Datagram", "Settings", "World", "settings_for",
 ]  # fmt: skip
 
-READY_S = 15.0
+READY_S = 30.0
 """Each process is ready within a second on an idle machine; this long, and it will not be."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], T | None], what: str, timeout_s: float = 10.0) -> T:
+async def eventually(look: Callable[[], T | None], what: str, timeout_s: float = 30.0) -> T:
     """Let the loop run until `look` gives something true, and return that."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s

@@ -21,7 +21,7 @@ from bondmate_sim.process import Process, wait_until
 from tests.console.contract import PRIVACY, STATUS
 
 T = TypeVar("T")
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class _Connection(http.client.HTTPConnection):

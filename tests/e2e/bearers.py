@@ -79,7 +79,7 @@ def raise_alert(world: World) -> Raised:
         alert = ctl(world, "alert", "show")
         return None if alert is None or (before and alert["alert_id"] == before["alert_id"]) else alert["alert_id"]
 
-    return Raised(wait_until(look, 5, "the device to have the alert"), t_ns)
+    return Raised(wait_until(look, 30, "the device to have the alert"), t_ns)
 
 
 def delivered(world: World, raised: Raised) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def delivered(world: World, raised: Raised) -> dict[str, Any]:
         return alert if (alert["alert_id"], alert["state"]) == (raised.alert_id, "delivered") else None
 
     alert = wait_until(look, DELIVERED_S, f"{raised.alert_id} to be delivered")
-    wait_until(lambda: "delivered" in felt_since(world, raised.t_ns, 1), 5, "that to be felt")
+    wait_until(lambda: "delivered" in felt_since(world, raised.t_ns, 1), 30, "that to be felt")
     return alert
 
 
@@ -118,7 +118,7 @@ def felt_since(world: World, t_ns: int, number: int) -> list[Pattern]:
         seen = [one.pattern for one in felt(pulses(world.edges(VIBRATION_PIN, t_ns)))]
         return seen if len(seen) >= number else None
 
-    return wait_until(look, 10, f"{number} patterns")
+    return wait_until(look, 30, f"{number} patterns")
 
 
 def said(world: World, *words: str) -> str:
@@ -144,12 +144,12 @@ Tap = Callable[[], list[Datagram]]
 
 def await_up(tap: Tap, raised: Raised) -> Datagram:
     """The first that went to the gateway since the alert was raised."""
-    return wait_until(lambda: up(tap(), raised.t_ns), 10, "something to go up")[0]
+    return wait_until(lambda: up(tap(), raised.t_ns), 30, "something to go up")[0]
 
 
 def await_down(tap: Tap, raised: Raised) -> Datagram:
     """The first that came from the gateway since the alert was raised."""
-    return wait_until(lambda: down(tap(), raised.t_ns), 10, "something to come down")[0]
+    return wait_until(lambda: down(tap(), raised.t_ns), 30, "something to come down")[0]
 
 
 def await_passed(relay_port: int, tap: Tap) -> None:
@@ -157,7 +157,7 @@ def await_passed(relay_port: int, tap: Tap) -> None:
     fence = b"fence " + secrets.token_bytes(8)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(fence, ("127.0.0.1", relay_port))
-        wait_until(lambda: any(one.data == fence for one in tap()), 5, "the tap to show the fence")
+        wait_until(lambda: any(one.data == fence for one in tap()), 30, "the tap to show the fence")
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def test_what_works_is_shown_and_what_does_not_with_the_reason(world: World) -> 
     tell_modem(world, "signal", dbm=-112)
     tell_modem(world, "registration", state="denied")
     try:
-        why = wait_until(lambda: ctl(world, "bearers")["modem"]["why_not"], 10, "a reason")
+        why = wait_until(lambda: ctl(world, "bearers")["modem"]["why_not"], 30, "a reason")
         assert "denied" in why
         assert _bearers_text(world)["why"] == f"why not  {why}"
     finally:
@@ -157,7 +157,7 @@ def test_all_three_at_once_are_one_alert_and_delivered_is_felt_once(world: World
     for tap in (world.datagrams, world.mobile_datagrams, world.messages):
         await_up(tap, raised)
         await_down(tap, raised)
-    wait_until(lambda: not ctl(world, "queue"), 10, "an empty queue")
+    wait_until(lambda: not ctl(world, "queue"), 30, "an empty queue")
     # what is felt of the next alert ends the time in which anything more of this one could be felt
     delivered(world, raise_alert(world))
     assert felt_since(world, raised.t_ns, 4) == ["stored", "delivered"] * 2
@@ -177,7 +177,7 @@ def test_the_same_record_over_ip_and_lte_is_the_same_kind_of_datagram(world: Wor
         candidates = [one.data for one in up(world.datagrams(), raised.t_ns)]
         return next((one for one in candidates if len(Message.decode(one).payload) == octets), None)
 
-    over_ip = wait_until(look, 10, "a record of that length at IP's tap")
+    over_ip = wait_until(look, 30, "a record of that length at IP's tap")
     assert layout(over_ip) == layout(over_lte)
     assert nonce(over_ip).session == nonce(over_lte).session
     assert nonce(over_ip).kid != nonce(over_lte).kid, "each bearer has its own"
@@ -235,7 +235,7 @@ def test_a_modem_that_hangs_slows_nothing_down(world: World) -> None:
         # unplugged, it is not waited for any longer
         tell_modem(world, "hang", seconds=0.01)
         tell_modem(world, "unplug", seconds=0.3)
-        wait_until(lambda: ctl(world, "bearers")["modem"]["why_not"], 10, "the modem to be missed")
+        wait_until(lambda: ctl(world, "bearers")["modem"]["why_not"], 30, "the modem to be missed")
 
 
 def test_the_modem_is_unplugged_while_it_is_given_a_datagram(world: World) -> None:
@@ -244,7 +244,7 @@ def test_the_modem_is_unplugged_while_it_is_given_a_datagram(world: World) -> No
     with black_hole(world.network):
         raised = raise_alert(world)
         await_attempt(world, "lte")
-        wait_until(lambda: ctl(world, "bearers")["modem"]["sockets"], 5, "a socket, and AT+QISEND on it")
+        wait_until(lambda: ctl(world, "bearers")["modem"]["sockets"], 30, "a socket, and AT+QISEND on it")
         assert up(world.mobile_datagrams(), raised.t_ns) == []
         tell_modem(world, "unplug", seconds=0.3)
         tell_modem(world, "lose-prompts", count=0)
@@ -256,7 +256,7 @@ def test_the_modem_is_unplugged_while_it_is_given_a_datagram(world: World) -> No
 def test_without_its_sim_alerts_go_over_ip_and_with_it_over_lte_again(world: World) -> None:
     tell_modem(world, "sim", inserted=False)
     try:
-        wait_until(lambda: "sim-absent" in said(world, "status"), 10, "the status to say so")
+        wait_until(lambda: "sim-absent" in said(world, "status"), 30, "the status to say so")
         assert "absent; put a SIM in, the contacts down" in said(world, "status")
         raised = raise_alert(world)
         delivered(world, raised)
@@ -264,7 +264,7 @@ def test_without_its_sim_alerts_go_over_ip_and_with_it_over_lte_again(world: Wor
     finally:
         tell_modem(world, "sim", inserted=True)
     await_modem(world)
-    wait_until(lambda: "sim-absent" not in said(world, "status"), 10, "the status to say nothing of it")
+    wait_until(lambda: "sim-absent" not in said(world, "status"), 30, "the status to say nothing of it")
     with black_hole(world.network):
         raised = raise_alert(world)
         delivered(world, raised)
@@ -293,10 +293,10 @@ def test_messages_doubled_and_out_of_order_and_a_modem_unplugged_while_it_is_giv
     )
     world.start()
     await_modem(world)
-    wait_until(lambda: ctl(world, "status")["fix"], 10, "a fix: the alert's position goes in a message of its own")
+    wait_until(lambda: ctl(world, "status")["fix"], 30, "a fix: the alert's position goes in a message of its own")
     raised = raise_alert(world)
     delivered(world, raised)
-    wait_until(lambda: len(down(world.messages(), raised.t_ns)) == 2, 10, "a receipt for each, none for the doubles")
+    wait_until(lambda: len(down(world.messages(), raised.t_ns)) == 2, 30, "a receipt for each, none for the doubles")
     assert {message.fate for message in world.messages()} == {"duplicated"}
     assert felt_since(world, raised.t_ns, 2) == ["stored", "delivered"]
     assert at_gateway(world, raised)["bearer"] == "sms"

@@ -76,7 +76,7 @@ def test_a_device_with_wrong_keys_is_refused_and_leaves_nothing(make_world: Call
         [ip] = ctl(world, "status")["bearers"]
         return ip["why_not"] if "4.01" in (ip["why_not"] or "") else None
 
-    assert world.daemon.wait_until(why, 10, "to say why nothing is delivered")
+    assert world.daemon.wait_until(why, 30, "to say why nothing is delivered")
     assert alerts(world) == []
     assert any(row["kind"] == "panic" and row["attempts"] >= 1 for row in ctl(world, "queue"))
 

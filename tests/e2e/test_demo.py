@@ -20,7 +20,7 @@ STEPS = ["world", "gateway", "receiver", "daemon", "armed", "fix", "press", "sto
 
 
 def demo(*arguments: str | Path, expect: int = 0) -> list[dict[str, Any]]:
-    done = subprocess.run([SIM, "demo", "--json", *arguments], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run([SIM, "demo", "--json", *arguments], capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == expect, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -36,7 +36,7 @@ def patterns(world: World, number: int) -> list[Pattern]:
         seen = [one.pattern for one in felt(pulses(world.edges(VIBRATION_PIN)))]
         return seen if len(seen) >= number else None
 
-    return wait_until(look, 10, f"{number} patterns")
+    return wait_until(look, 30, f"{number} patterns")
 
 
 def test_an_alert_without_a_fix_goes_at_once_and_a_position_follows(make_world: Callable[..., World]) -> None:
@@ -53,7 +53,7 @@ def test_an_alert_without_a_fix_goes_at_once_and_a_position_follows(make_world: 
         [now] = alerts(world)
         return now if now["positions"] else None
 
-    alert = wait_until(located, 15, "a position behind the alert")
+    alert = wait_until(located, 30, "a position behind the alert")
     fix = alert["fix"]
     assert isinstance(fix, dict)
     assert abs(fix["lat"] - 38.722) < 0.01
@@ -119,7 +119,7 @@ def test_a_bad_configuration_never_takes_the_button_away(world: World) -> None:
 def test_a_configuration_that_reads_well_but_does_not_work_gives_way_to_the_last_good_one(
     world: World, good: str, bad: str, said: str
 ) -> None:
-    wait_until((world.directory / "state" / "last-good.toml").exists, 5, "the last good configuration")
+    wait_until((world.directory / "state" / "last-good.toml").exists, 30, "the last good configuration")
     world.daemon.stop()
     text = world.config_file.read_text()
     assert good in text
@@ -132,11 +132,11 @@ def test_a_configuration_that_reads_well_but_does_not_work_gives_way_to_the_last
 
 
 def test_the_fall_back_outlives_the_end_of_what_failed_before_it(world: World) -> None:
-    wait_until((world.directory / "state" / "last-good.toml").exists, 5, "the last good configuration")
+    wait_until((world.directory / "state" / "last-good.toml").exists, 30, "the last good configuration")
     world.daemon.stop()
     world.config_file.write_text(world.config_file.read_text().replace("button_pin = 17", "button_pin = 63"))
     world.start_daemon()
-    wait_until(lambda: ctl(world, "status")["uptime_s"] > END_S + 0.5, 10, "the daemon to live on")
+    wait_until(lambda: ctl(world, "status")["uptime_s"] > END_S + 0.5, 30, "the daemon to live on")
 
 
 def test_a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on(world: World) -> None:
@@ -156,7 +156,7 @@ def test_a_second_daemon_on_the_same_state_is_refused_and_the_first_goes_on(worl
 
 def test_when_the_pins_are_gone_the_daemon_ends_for_systemd_to_start_it_again(world: World) -> None:
     world.board.kill()
-    ended = wait_until(lambda: world.daemon.pid is None, 15, "the daemon to end")
+    ended = wait_until(lambda: world.daemon.pid is None, 30, "the daemon to end")
     assert ended
     assert world.daemon.stop() == 1
     said = world.daemon.log.read_text()
@@ -185,7 +185,7 @@ def test_a_cancelled_alert_is_shown_with_its_cancellation(world: World) -> None:
     press(world)
     wait_for_state(world, "delivered")
     assert ctl(world, "alert", "cancel")["state"] == "cancelled"
-    cancelled = wait_until(lambda: [one for one in alerts(world) if one["state"] == "cancelled"], 10, "cancelled")
+    cancelled = wait_until(lambda: [one for one in alerts(world) if one["state"] == "cancelled"], 30, "cancelled")
     assert len(cancelled) == 1
     with pytest.raises(Exception, match="no alert is open"):
         ctl(world, "alert", "cancel")
@@ -213,6 +213,6 @@ def test_the_watchdog_is_fed_as_often_as_asked(make_world: Callable[..., World])
         "bondmated", world.daemon.command, world.daemon.log, environment | {"WATCHDOG_USEC": "400000"}
     )
     world.start_daemon()
-    wait_until(lambda: len(world.notify.notices("WATCHDOG")) >= 3 or None, 5, "the watchdog to be fed")
+    wait_until(lambda: len(world.notify.notices("WATCHDOG")) >= 3 or None, 30, "the watchdog to be fed")
     times = [notice.t_ns for notice in world.notify.notices("WATCHDOG")]
     assert min(later - earlier for earlier, later in pairwise(times)) > 0.1e9, "fed by a timer, not in a busy loop"

@@ -18,7 +18,7 @@ def test_twenty_restarts_each_first_alert_needs_one_exchange_and_no_nonce_comes_
         before = len([one for one in world.datagrams() if one.direction == "up"])
         press(world)
         wait_for_state(world, "delivered")
-        wait_until(lambda: not ctl(world, "queue") or None, 10, "an empty queue")
+        wait_until(lambda: not ctl(world, "queue") or None, 30, "an empty queue")
         after = len([one for one in world.datagrams() if one.direction == "up"])
         # the alert, and the position that follows it; the opening and the mailbox may have been under way too
         sent_for_alert.append(after - before)
@@ -55,7 +55,7 @@ def test_the_daemon_is_killed_between_stored_and_delivered(world: World) -> None
     stored = wait_for_state(world, "stored")
     world.daemon.kill()
     world.start_daemon()
-    resumed = wait_until(lambda: _ctl_alert(world), 10, "the alert after the restart")
+    resumed = wait_until(lambda: _ctl_alert(world), 30, "the alert after the restart")
     assert resumed["alert_id"] == stored["alert_id"]
     assert resumed["state"] == "stored"
     assert alerts(world) == []
@@ -78,7 +78,7 @@ def test_the_gateway_is_killed_before_it_could_store(world: World) -> None:
 
 
 def test_the_gateway_is_killed_after_it_stored_and_before_its_answer_arrived(world: World) -> None:
-    wait_until(lambda: not ctl(world, "queue") or None, 10, "an empty queue")
+    wait_until(lambda: not ctl(world, "queue") or None, 30, "an empty queue")
     world.network.kill()
     with _deaf_network(world):
         press(world)

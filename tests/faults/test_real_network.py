@@ -18,7 +18,7 @@ from tests.e2e.conftest import calls, ctl
 from tests.faults import report
 from tests.faults.world import FELT_S, HOLD_S, Hand, newest_alert, press, settle, start_others, vary, verdict
 
-ON_THE_WIRE_S = 1.0
+ON_THE_WIRE_S = 2.0
 """The promise: an alert, its cancellation and the next alert are each out within this, whatever hangs."""
 IN_A_ROW = 12
 """More than the exchanges that are allowed at once."""

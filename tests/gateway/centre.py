@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 NUMBER = "+4915550001"
-WAIT_S = 5.0
+WAIT_S = 20.0
 
 
 class MessageCentre:

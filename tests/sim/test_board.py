@@ -106,7 +106,7 @@ def test_a_line_belongs_to_one_client_until_it_goes(board: Path) -> None:
                 second.request("output", pin=MOTOR, level=0)
             assert second.request("read", pin=MOTOR)["level"] == 1
         # The first one is gone: its motor stops, and the line is free.
-        wait_until(lambda: not second.request("read", pin=MOTOR)["claimed"], 5, "the line to be free")
+        wait_until(lambda: not second.request("read", pin=MOTOR)["claimed"], 30, "the line to be free")
         assert second.request("read", pin=MOTOR)["level"] == 0
         assert second.request("output", pin=MOTOR, level=1)["claimed"] is True
 
@@ -139,7 +139,7 @@ def test_a_held_button_is_refused_to_other_hands(board: Path, raw: Raw) -> None:
     with BoardClient(board) as device, BoardClient(board) as hand:
         device.request("input", pin=BUTTON, pull="up")
         raw.say(b'{"id": 1, "op": "hold", "pin": 17, "seconds": 30}\n')
-        wait_until(lambda: hand.request("read", pin=BUTTON)["level"] == 0, 5, "the press")
+        wait_until(lambda: hand.request("read", pin=BUTTON)["level"] == 0, 30, "the press")
         with pytest.raises(SimulatorError, match="pin 17 is being held"):
             hand.hold(BUTTON, 0.1)
         with pytest.raises(SimulatorError, match="pin 17 is being held"):
@@ -151,7 +151,7 @@ def test_a_press_stays_down_when_the_device_dies_and_the_next_one_finds_it(board
         hand.request("drive", pin=BUTTON, level=0)
         with BoardClient(board) as device:
             assert device.request("input", pin=BUTTON, pull="up")["level"] == 0
-        wait_until(lambda: not hand.request("read", pin=BUTTON)["claimed"], 5, "the device to be gone")
+        wait_until(lambda: not hand.request("read", pin=BUTTON)["claimed"], 30, "the device to be gone")
         with BoardClient(board) as device:
             assert device.request("input", pin=BUTTON, pull="up")["level"] == 0
             hand.request("drive", pin=BUTTON, level=None)

@@ -29,7 +29,7 @@ def test_answers_find_their_requests_while_a_hold_is_on(board: Path) -> None:
         client.request("input", pin=17, pull="up")
         holder = threading.Thread(target=client.hold, args=(17, 0.5))
         holder.start()
-        wait_until(lambda: client.request("read", pin=17)["level"] == 0, 5, "the press")
+        wait_until(lambda: client.request("read", pin=17)["level"] == 0, 30, "the press")
         assert holder.is_alive(), "the answer to the hold is still to come"
         holder.join()
         assert client.request("read", pin=17)["level"] == 1
@@ -50,7 +50,7 @@ def test_a_board_that_dies_ends_waiting_requests_and_edges(run: Path, launch: La
 
         holder = threading.Thread(target=hold)
         holder.start()
-        wait_until(lambda: client.request("read", pin=17)["driven"] == 0, 5, "the press")
+        wait_until(lambda: client.request("read", pin=17)["driven"] == 0, 30, "the press")
         process.kill()
         holder.join(10)
         assert "went away" in str(failures[0])

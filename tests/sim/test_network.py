@@ -97,7 +97,7 @@ def test_each_client_has_a_port_of_its_own(relay: Relay, gateway: socket.socket,
 
 
 def wait_for_tap(tmp_path: Path, count: int) -> None:
-    wait_until(lambda: len(tapped(tmp_path)) >= count, 5, f"{count} datagrams at the tap")
+    wait_until(lambda: len(tapped(tmp_path)) >= count, 30, f"{count} datagrams at the tap")
 
 
 def fates(relay: Relay, gateway: socket.socket, device: socket.socket, tmp_path: Path, *options: str) -> list[str]:
@@ -188,7 +188,7 @@ def test_a_partition_comes_and_goes(relay: Relay, gateway: socket.socket, open_s
         seen = tapped(tmp_path)
         return seen if turns(seen)[-2:] == ["lost", "sent"] else None
 
-    seen = wait_until(sent_until_up_again, 10, "the network to go and to come back")
+    seen = wait_until(sent_until_up_again, 30, "the network to go and to come back")
     assert turns(seen) == ["sent", "lost", "sent"]
     lost = [entry for entry in seen if entry["fate"] == "lost"]
     assert {entry["direction"] for entry in lost} == {"up", "down"}

@@ -24,7 +24,7 @@ def tell(listening: NotifySocket, message: bytes) -> None:
 def test_assignments_are_kept_with_their_time(listening: NotifySocket) -> None:
     before = time.monotonic_ns()
     tell(listening, b"READY=1\nSTATUS=armed, a=b\n")
-    (status,) = wait_until(lambda: listening.notices("STATUS"), 5, "the message")
+    (status,) = wait_until(lambda: listening.notices("STATUS"), 30, "the message")
     assert isinstance(status, Notice)
     assert status.value == "armed, a=b"
     assert before <= status.t_ns <= time.monotonic_ns()
@@ -35,7 +35,7 @@ def test_assignments_are_kept_with_their_time(listening: NotifySocket) -> None:
 def test_a_service_that_talks_a_lot_is_never_blocked(listening: NotifySocket) -> None:
     for _ in range(500):  # the kernel queues 10 to 512
         tell(listening, b"WATCHDOG=1")
-    assert wait_until(lambda: len(listening.notices("WATCHDOG")) == 500, 5, "all of them")
+    assert wait_until(lambda: len(listening.notices("WATCHDOG")) == 500, 30, "all of them")
 
 
 def test_closing_removes_the_socket(run: Path) -> None:

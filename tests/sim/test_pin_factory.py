@@ -85,7 +85,7 @@ def test_worn_contacts_reach_the_device_as_they_are(run: Path, launch: Launch, m
         device.when_pressed = lambda: happened.append("pressed")
         device.when_released = lambda: happened.append("released")
         hand.hold(BUTTON, 0.2)
-        wait_until(lambda: happened[-1:] == ["released"] and not device.is_pressed, 5, "the release")
+        wait_until(lambda: happened[-1:] == ["released"] and not device.is_pressed, 30, "the release")
         assert happened.count("pressed") > 1, "nothing debounces on the way"
 
 
@@ -133,7 +133,7 @@ def test_a_board_that_dies_is_logged_once_and_reads_raise(
     factory = SimulatedFactory()
     device, motor = button(factory), DigitalOutputDevice(MOTOR, pin_factory=factory)
     process.kill()
-    wait_until(lambda: caplog.records, 5, "the log")
+    wait_until(lambda: caplog.records, 30, "the log")
     with pytest.raises(PinError, match="went away"):
         _ = device.is_pressed
     with pytest.raises(PinError, match="went away"):

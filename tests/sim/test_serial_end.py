@@ -128,10 +128,10 @@ def received(line: SerialEnd, count: int) -> bytes:
         data.extend(line.receive())
         return len(data) >= count
 
-    wait_until(all_came, 5, "what the reader sent")
+    wait_until(all_came, 30, "what the reader sent")
     return bytes(data)
 
 
 def wait_for_other_count(line: SerialEnd, before: int) -> None:
     """The kernel moves octets to the reader's side a moment after they were written."""
-    wait_until(lambda: line.unread() != before, 5, "the octets to cross the line")
+    wait_until(lambda: line.unread() != before, 30, "the octets to cross the line")

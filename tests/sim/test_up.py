@@ -71,7 +71,7 @@ def test_killed_without_mercy_it_leaves_no_process(up: Up, tmp_path: Path) -> No
     guide(up)
     assert len(processes_about(tmp_path)) >= 5
     up.kill()
-    assert wait_until(lambda: processes_about(tmp_path) == [], 10, "all to be gone")
+    assert wait_until(lambda: processes_about(tmp_path) == [], 30, "all to be gone")
 
 
 def test_a_part_that_dies_ends_it_with_the_log(up: Up, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_whole_world_runs_and_leaves_no_process_behind(world: World) -> None
     hold = world.press(1.2)
     pressed, released = world.edges(BUTTON_PIN, hold.pressed_ns)
     assert (pressed.level, released.level) == (0, 1)
-    assert world.daemon.wait_until(lambda: world.edges(VIBRATION_PIN, hold.pressed_ns), 5, "to vibrate")
+    assert world.daemon.wait_until(lambda: world.edges(VIBRATION_PIN, hold.pressed_ns), 30, "to vibrate")
     sent = world.daemon.wait_until(
         lambda: [one for one in world.datagrams() if one.t_ns > hold.pressed_ns], 5, "to send something"
     )
@@ -60,7 +60,7 @@ def test_the_whole_world_runs_and_leaves_no_process_behind(world: World) -> None
     assert sent[0].data
     alert = world.ctl("alert", "show")
     assert alert["alert_id"].startswith(f"{world.device}/")
-    shown = wait_until(lambda: world.at_gateway("alerts"), 10, "the gateway to show it")
+    shown = wait_until(lambda: world.at_gateway("alerts"), 30, "the gateway to show it")
     assert [one["alert_id"] for one in shown] == [alert["alert_id"]]
 
     world.close()

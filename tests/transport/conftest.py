@@ -26,7 +26,7 @@ from tests.gateway.twin import Context
 
 __all__ = ["gateway"]
 T = TypeVar("T")
-WAIT_S = 5.0
+WAIT_S = 20.0
 SUBMISSION = bytes(range(100, 200))
 
 
