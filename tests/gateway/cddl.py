@@ -28,7 +28,7 @@ __all__ = [
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "bondmate.cddl").read_text().replace("h''", "bstr .size 0")
 _PAYLOAD_TAIL = re.compile(r"^  \? body: any,.*\n  \* any.*\n", re.MULTILINE)
-_RECEIPT_TAIL = re.compile(r"^  \* any *\n\]", re.MULTILINE)
+_RECEIPT_TAIL = re.compile(r"(?<=receipt-entry\],\n)  \* any *\n\]", re.MULTILINE)
 _NOTE = re.compile(r", \? note: tstr .size \(1\.\.120\)\]")
 _MESSAGE_STATE = re.compile(r"^message-state += (\[.*\]) .*\n +/ (\[.*\])", re.MULTILINE)
 _REASON = re.compile(r"^  \? reason:", re.MULTILINE)

@@ -67,7 +67,7 @@ def test_a_database_of_version_1_is_brought_here_with_all_it_holds(tmp_path: Pat
             assert migrated.rows("PRAGMA foreign_key_check") == []
             assert view.alerts(migrated) == shown
             assert migrated.rows("SELECT tagged FROM record WHERE kind = 1") == [(alert,)]
-            (listed,) = inventory.devices(migrated)
+            (listed,) = inventory.devices(migrated, 0)
             assert (listed["groups"], listed["mailbox"]) == ([], {"newest": 0, "fetched": 0})
     with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
         device.database = migrated
