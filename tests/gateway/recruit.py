@@ -4,15 +4,21 @@ import base64
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiocoap
 import cbor2
 import lakers
-from aiocoap.numbers.types import CON
+from aiocoap.numbers.types import ACK, CON
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
+from bondmate_sim.gateway import cards, enrolments
+from bondmate_sim.gateway import keys as gateway_keys
+from bondmate_sim.gateway.database import Database
+from bondmate_sim.gateway.inbox import Inbox, RefusedError, UnstoredError
+from bondmate_sim.gateway.keys import Purpose
 from tests.gateway import twin
 
 Send = Callable[[bytes], Any]
@@ -115,6 +121,11 @@ class Recruit:
         self.code = answer.code
         return bytes(answer.payload)
 
+    def alert(self, keys: Keys, bearer: str = "ip") -> bool:
+        """Send an alert in a new session under these keys, and return whether a protected answer came."""
+        context = self.context(keys, bearer)
+        return self.post(context, "r", record(self, context.id_context)) is not None
+
     # --- POST /e ----------------------------------------------------------------------------------------
 
     def claim(self, session: bytes, **changed: Any) -> bytes:
@@ -211,3 +222,60 @@ def record(recruit: Recruit, session: bytes, sequence: int = 1) -> bytes:
     """Return a signed panic record."""
     payload = cbor2.dumps([1, twin.PANIC, sequence, None, 1000, twin.CLOCK, twin.FIX])
     return twin.sign(payload, ["bondmate record 1", recruit.file.device, session], recruit.key)
+
+
+class Office:
+    """A gateway without a wire, over one data directory: it can be started again, and devices send to it."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.start()
+
+    def start(self) -> None:
+        self.database = Database(self.place, create=True)
+        # What a power cut would take away is not the question where this is used.
+        self.database.rows("PRAGMA synchronous = OFF")
+        load = gateway_keys.load_or_create
+        self.inbox = Inbox(self.database, load(self.place), load(self.place, Purpose.DH))
+
+    def restart(self) -> None:
+        self.database.close()
+        self.start()
+
+    def file(self, now_ms: int = 0, expires_ms: int = 1 << 50, *, approval: bool = False) -> File:
+        load = gateway_keys.load_or_create
+        force = load(self.place, Purpose.FORCE)
+        gateway = cards.Gateway(
+            ["coap://127.0.0.1:5683"], load(self.place).public_key(), load(self.place, Purpose.DH).public_key(), force
+        )
+        (made,) = enrolments.offer(self.database, 1, now_ms, expires_ms, approval=approval)
+        return open_file(cards.file(made, gateway, now_ms // 1000, None), gateway_keys.public_pem(force.public_key()))
+
+    def recruit(self, file: File | None = None) -> Recruit:
+        return Recruit(file or self.file(), self.send)
+
+    def enrolled(self) -> tuple[Recruit, Keys]:
+        """Return a device that uses keys of its own."""
+        recruit = self.recruit()
+        context = recruit.context()
+        assert recruit.ask(context) == 0
+        keys = recruit.agree(context)
+        assert keys is not None
+        assert recruit.alert(keys)
+        return recruit, keys
+
+    def send(self, raw: bytes) -> Any:
+        """Take a request, and return the response; None where that would be a plain error."""
+        request = aiocoap.Message.decode(raw)
+        try:
+            taken = self.inbox.take(request, "a test")
+        except (RefusedError, UnstoredError):
+            return None
+        response = taken.channel.protect(taken.reply, taken.request_id)[0]
+        response.mtype, response.mid, response.token = ACK, request.mid, request.token
+        return aiocoap.Message.decode(response.encode())
+
+    def state(self, device: bytes, now_ms: int = 0) -> str:
+        found = enrolments.find(self.database, device)
+        assert found is not None
+        return found.state(now_ms).value
