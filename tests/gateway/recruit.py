@@ -242,7 +242,7 @@ class Office:
         self.database.close()
         self.start()
 
-    def file(self, now_ms: int = 0, expires_ms: int = 1 << 50, *, approval: bool = False) -> File:
+    def file(self, now_ms: int = 0, expires_ms: int = 4_102_444_800_000, *, approval: bool = False) -> File:
         load = gateway_keys.load_or_create
         force = load(self.place, Purpose.FORCE)
         gateway = cards.Gateway(
