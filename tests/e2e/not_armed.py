@@ -40,7 +40,7 @@ def wait_until_it_says(world: World, words: str) -> dict[str, Any]:
     return wait_until(look, SAID_S, f"the device to say {words!r}")
 
 
-def wait_until_armed(world: World) -> dict[str, Any]:
+def wait_until_armed(world: World, timeout_s: float = SAID_S) -> dict[str, Any]:
     """Its status, as soon as it is armed."""
 
     def look() -> dict[str, Any] | None:
@@ -50,7 +50,7 @@ def wait_until_armed(world: World) -> dict[str, Any]:
             return None
         return status if status["state"] == "armed" else None
 
-    return wait_until(look, SAID_S, "the device to be armed")
+    return wait_until(look, timeout_s, "the device to be armed")
 
 
 def wait_until_felt(world: World, *patterns: Pattern, since_ns: int = 0) -> None:

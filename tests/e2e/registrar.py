@@ -39,8 +39,10 @@ class UdpRegistrar:
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     @property
-    def address(self) -> str:
-        return f"coap://127.0.0.1:{self._socket.getsockname()[1]}"
+    def port(self) -> int:
+        """At 127.0.0.1."""
+        port: int = self._socket.getsockname()[1]
+        return port
 
     def __enter__(self) -> "UdpRegistrar":
         self._thread.start()

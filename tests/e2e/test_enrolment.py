@@ -16,6 +16,7 @@ from bondmate.cose import verify1
 from bondmate.enrolment_file import fingerprint
 from bondmate.records import DeviceId, SessionId
 from bondmate.wire import record_aad
+from bondmate_sim.mobile import Mobile
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import World
 from tests.e2e.conftest import ctl, make_world, press, wait_for_state
@@ -40,7 +41,7 @@ class Bench:
         self.force = server.registrar.force
         self.boot = world.directory / "boot"
         self.credentials = world.directory / "credentials"
-        world.start_gateway()
+        world.gateway_port = server.port
         world.start_network()
         world.enrol()  # for the configuration; what another gateway enrolled goes
         (self.credentials / credentials.CREDENTIALS_FILE).unlink()
@@ -49,15 +50,17 @@ class Bench:
             file.write(f'\n[enrolment]\nfile = "{self.file}"\nforce_key = "{self.boot / "force.pem"}"\n')
         world.start_board()
         world.start_receiver()
+        world.start_modem()
 
     @property
     def file(self) -> Path:
         return self.boot / "bondmate-enrol.cose"
 
     def put(self, **changes: Any) -> None:
-        """A file of the force, with the server's address."""
+        """A file of the force, with the way to the server."""
         force = self.force
-        gateway = [GATEWAY_ID, [self.server.address], [[KEY_ID, der(force.gateway_key)]], xy(force.gateway_dh)]
+        address = f"coap://127.0.0.1:{self.world.relay_port}"
+        gateway = [GATEWAY_ID, [address], [[KEY_ID, der(force.gateway_key)]], xy(force.gateway_dh)]
         force.put(self.boot, **({"gateway": gateway} | changes))
 
     def wait_until_erased(self) -> None:
@@ -171,6 +174,24 @@ def test_the_networks_of_the_file_are_kept_for_the_owner_alone(bench: Bench) -> 
     assert kept.stat().st_mode & 0o777 == 0o600
     assert "passphrase" not in bench.world.daemon.log.read_text()
     assert bench.force.secret.hex() not in bench.world.daemon.log.read_text()
+
+
+@pytest.mark.long
+def test_over_a_modem_alone_with_the_networks_of_the_file(make_world: MakeWorld, tmp_path: Path) -> None:
+    (tmp_path / "sim").write_text("4711")
+    options = ("--pin-file", str(tmp_path / "sim"), "--apn", "police.example")
+    with UdpRegistrar(Registrar(Force())) as server:
+        world = make_world(on_duty=False, mobile=Mobile(bearer="lte", options=options))
+        bench = Bench(world, server)
+        bench.put(network={2: "police.example", 3: "4711"})
+        world.start_daemon()
+        # over IP everything is lost, which takes 14 to 21 s to be given up; then the modem
+        wait_until_armed(world, 150)
+        assert (bench.credentials / "network-sim-pin").read_text() == "4711"
+        bench.wait_until_erased()
+        bench.deliver()
+        assert {seen.partition(":")[0] for seen in server.seen} == {"enrol", "lte"}
+        assert "4711" not in world.daemon.log.read_text()
 
 
 @pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.long), "behind"])
