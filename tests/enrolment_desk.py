@@ -100,6 +100,8 @@ class Registrar:
         self.fresh: dict[str, bytes] | None = None
         """Not used yet: another exchange replaces it."""
         self.requests: list[str] = []
+        self.connection = b"\x52"
+        """Its C_R."""
         self._exchanges: dict[bytes, Any] = {}
         self._answers: dict[bytes, bytes] = {}
 
@@ -132,7 +134,7 @@ class Registrar:
             )
             responder.process_message_1(message)
             self._exchanges[exchange] = responder
-            return cbor2.dumps(responder.prepare_message_2(lakers.CredentialTransfer.ByReference, b"\x52"))
+            return cbor2.dumps(responder.prepare_message_2(lakers.CredentialTransfer.ByReference, self.connection))
         if exchange in self._answers:
             return self._answers[exchange]
         responder = self._exchanges.pop(exchange)

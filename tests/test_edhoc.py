@@ -70,6 +70,13 @@ def test_a_gateway_with_another_key_is_refused() -> None:
         initiator.message_3(say(registrar, 1, initiator.message_1()))
 
 
+def test_a_gateway_by_another_name_is_refused() -> None:
+    initiator, registrar = pair()
+    registrar.connection = b"\x51"
+    with pytest.raises(RemoteError, match="names somebody else"):
+        initiator.message_3(say(registrar, 1, initiator.message_1()))
+
+
 def test_without_message_4_there_are_no_keys() -> None:
     initiator, registrar = pair()
     message_3 = initiator.message_3(say(registrar, 1, initiator.message_1()))
