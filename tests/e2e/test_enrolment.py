@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from bondmate import credentials, identity
 from bondmate.cose import verify1
-from bondmate.enrolment_file import fingerprint
 from bondmate.records import DeviceId, SessionId
 from bondmate.wire import record_aad
 from bondmate_sim.mobile import Mobile
@@ -124,24 +123,6 @@ def test_lost_requests_and_answers_strand_nobody(bench: Bench) -> None:
     bench.world.start_daemon()
     wait_until_armed(bench.world)
     assert {"request e", "answer e", "request k", "answer k"} <= lost
-    bench.deliver()
-
-
-def test_approval_is_waited_for_with_the_fingerprint_and_the_button_lives_meanwhile(bench: Bench) -> None:
-    bench.registrar.verdict = 1
-    world = bench.world
-    world.start_daemon()
-    fault = wait_until_it_says(world, "waiting for approval at the gateway: fingerprint ")
-    assert bench.registrar.taken is not None
-    key = load_der_public_key(bench.registrar.taken)
-    assert isinstance(key, ec.EllipticCurvePublicKey)
-    assert fingerprint(key) in fault["text"]
-    assert "approve it there" in fault["next"]
-    wait_until_felt(world, "not stored")
-    press(world)
-    wait_until_felt(world, "not stored", "not stored")
-    bench.registrar.verdict = 0
-    wait_until_armed(world)
     bench.deliver()
 
 
