@@ -86,8 +86,11 @@ class UnarmedRun:
         button = Button(factory, gpio.button_pin, partial(unarmed.on_edge, 0))
         stack.callback(button.close)
         if gpio.second_button_pin is not None:
-            second = Button(factory, gpio.second_button_pin, partial(unarmed.on_edge, 1), what="the second button")
-            stack.callback(second.close)
+            try:
+                second = Button(factory, gpio.second_button_pin, partial(unarmed.on_edge, 1), what="the second button")
+                stack.callback(second.close)
+            except LocalError as error:
+                self._faults.report("inputs", str(error), "look at [gpio] in the configuration", None)
         unarmed.report("the credentials are being looked for", "wait: it goes on by itself")
 
         def text() -> str:
@@ -128,6 +131,11 @@ class UnarmedRun:
                 unarmed.report(str(error), error.next_step)
             except LocalError as error:
                 unarmed.report(f"not enrolled yet: {error}", "bondmated --check shows what is wrong")
+            except Exception as error:
+                # whatever is wrong with it, the button lives, and says so
+                log.exception("enrolling failed")
+                text = f"not enrolled yet: enrolling failed: {str(error) or type(error).__name__}"
+                unarmed.report(text, "it is tried again by itself; see the log")
             await asyncio.sleep(LOOK_S)
 
     async def _enrol(self, unarmed: Unarmed, ready: _Ready, factory: Any) -> None:

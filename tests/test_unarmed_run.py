@@ -1,12 +1,15 @@
 """What a device without credentials finds on its disk, and makes of it. Whole runs are tests/e2e's."""
 
+import asyncio
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from bondmate import config, credentials, identity, network, unarmed_run
 from bondmate.config import Configuration
-from bondmate.unarmed_run import _look, _NotYetError
+from bondmate.faults import Faults
+from bondmate.unarmed_run import UnarmedRun, _look, _NotYetError
 from tests.enrolment_desk import KID, Force, new_key, pem
 
 FORCE = Force()
@@ -97,6 +100,30 @@ def test_networks_that_were_kept_and_cannot_be_read_are_written_anew(
 ) -> None:
     (tmp_path / "credentials" / network.NETWORK_FILE).write_text("{")
     assert _look(configuration) is not None
+
+
+def test_an_enrolment_that_fails_as_nobody_expected_is_said_and_tried_again(
+    configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def look(_configuration: Configuration) -> None:
+        looks.append(1)
+        if len(looks) < 3:
+            raise RuntimeError("lakers is not there")
+
+    monkeypatch.setattr(unarmed_run, "_look", look)
+    monkeypatch.setattr(unarmed_run, "LOOK_S", 0.001)
+
+    class Said:
+        why: ClassVar[list[str]] = []
+
+        def report(self, text: str, _next_step: str) -> None:
+            self.why.append(text)
+
+    run = UnarmedRun(configuration, Faults())
+    asyncio.run(run._until_armable(Said(), None))  # type: ignore[arg-type]
+    assert Said.why == ["not enrolled yet: enrolling failed: lakers is not there"] * 2
 
 
 def test_the_disk_is_looked_at_soon_again() -> None:
