@@ -85,6 +85,22 @@ def test_without_message_4_there_are_no_keys() -> None:
         initiator.finish(message_4[:-1] + bytes([message_4[-1] ^ 1]))
 
 
+@pytest.mark.parametrize("octets", [b"", b"\x48", bytes(8), bytes(10), bytes(300)])
+def test_a_message_4_of_another_length_is_refused(octets: bytes) -> None:
+    initiator, registrar = pair()
+    say(registrar, 3, initiator.message_3(say(registrar, 1, initiator.message_1())))
+    with pytest.raises(RemoteError, match="message 4 of the key exchange does not verify"):
+        initiator.finish(octets)
+
+
+def test_an_ephemeral_key_that_is_no_point_ends_no_process() -> None:
+    """lakers panics there; whoever has the card's file could send it."""
+    initiator, registrar = pair()
+    message_2 = say(registrar, 1, initiator.message_1())
+    with pytest.raises(RemoteError, match="message 2 of the key exchange does not verify: it makes no sense"):
+        initiator.message_3(message_2[:2] + bytes([255] * 32) + message_2[34:])
+
+
 def test_a_credential_is_deterministic_cbor() -> None:
     key = new_key()
     expected = enrolment_desk.ccs("BM-7f3a09c1", b"\x49", key)
