@@ -10,9 +10,7 @@ import asyncio
 import contextlib
 import importlib
 import logging
-import os
 import random
-import signal
 import sys
 import threading
 import time
@@ -21,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bondmate import __version__, config, credentials, logs, session
+from bondmate import __version__, config, credentials, identity, logs, network, session
 from bondmate.board import gestures, gnss_settings, other_inputs
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.gesture import Gesture
@@ -32,7 +30,7 @@ from bondmate.drivers.battery import PowerSupply
 from bondmate.drivers.button import Button
 from bondmate.drivers.gnss import GnssReceiver
 from bondmate.drivers.indicator import PinIndicator
-from bondmate.durable import lock_directory, replace_file
+from bondmate.durable import replace_file
 from bondmate.errors import BondMateError, ConfigurationError, LocalError, StoreError
 from bondmate.faults import Faults
 from bondmate.notify import ServiceManager
@@ -40,19 +38,17 @@ from bondmate.officer_pin import PIN_FILE
 from bondmate.parts import Parts
 from bondmate.recorder import Recorder
 from bondmate.records import History, SessionId
+from bondmate.running import END_S, EXIT_FAILED, LIVE_S, claim, end_in, live, until_told
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.supervision import supervise
+from bondmate.unarmed_run import UnarmedRun
 from bondmate.ways import ways_to_gateway
 
 log = logging.getLogger(__name__)
 
-EXIT_FAILED, EXIT_CONFIGURATION = 1, 78
+EXIT_CONFIGURATION = 78
 DEFAULT_CONFIG = Path("/etc/bondmate/device.toml")
 LAST_GOOD_FILE = "last-good.toml"
-LIVE_S = 1.0
-"""How often the button's pin is read, at least, to know that it can be."""
-END_S = 5.0
-"""An end takes no longer, whatever hangs: systemd waits for it before it starts the button again."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,34 +70,49 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command() -> None:
     """The process bondmated: main, and an end that no thread hanging in a dead disk or port can hold up."""
     code = main()
-    _end_in(END_S, code)
+    end_in(END_S, code)
     sys.exit(code)
 
 
 def _run_given_or_last_good(given: Path) -> int:
-    """Run with the file that was given; if the device cannot be armed with it, with what worked last."""
+    """Run with the file that was given; if the device cannot be armed with it, with what worked last.
+
+    Where all that is missing are credentials, the button lives all the same, not armed, until there are some.
+    """
+    while (code := _run_once(given)) is None:
+        pass
+    return code
+
+
+def _run_once(given: Path) -> int | None:
+    """One run; its exit code. None: there are credentials now, and the next run will be armed."""
     last_good = config.state_dir_of(given) / LAST_GOOD_FILE
-    setup = None
-    try:
-        setup = _read(given)
-        return _run_to_the_end(setup, [])
-    except (ConfigurationError, _NotArmedError) as error:
-        failure = error
-        _complain(failure)
-    exit_code = EXIT_CONFIGURATION if isinstance(failure, ConfigurationError) else EXIT_FAILED
-    try:
-        fallback = _read(last_good) if last_good.exists() else None
-        if fallback is None or (setup is not None and fallback.text == setup.text):
-            return exit_code
-        return _run_to_the_end(fallback, failure.problems)
-    except (ConfigurationError, _NotArmedError) as error:
-        _complain(error)
-        return exit_code
+    code, problems = EXIT_CONFIGURATION, list[str]()
+    texts: set[str] = set()
+    bare: _Setup | None = None
+    for path in (given, last_good):
+        if path == last_good and not last_good.exists():
+            break
+        setup = None
+        try:
+            setup = _Setup(path, *config.load(path))
+            if setup.text in texts:
+                break
+            texts.add(setup.text)
+            return _run_to_the_end(setup, credentials.load(setup.configuration.device.credentials_dir), problems)
+        except _NotArmedError as error:
+            code = EXIT_FAILED if path == given else code
+            problems = [*problems, *_complain(error)]
+        except ConfigurationError as error:
+            bare = bare or setup
+            problems = [*problems, *_complain(error)]
+    return code if bare is None else _run_unarmed(bare, problems if bare.path == last_good else [])
 
 
-def _complain(error: "ConfigurationError | _NotArmedError") -> None:
+def _complain(error: "ConfigurationError | _NotArmedError") -> list[str]:
     for problem in error.problems:
         print(f"bondmated: {problem}", file=sys.stderr)
+    return error.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +120,8 @@ class _Setup:
     """What a run starts from."""
 
     path: Path
-    text: str
     configuration: config.Configuration
-    known: credentials.Credentials
+    text: str
 
 
 class _NotArmedError(LocalError):
@@ -124,36 +134,59 @@ class _NotArmedError(LocalError):
 
 def _check(path: Path) -> int:
     try:
-        setup = _read(path)
-        pins.find_factory(setup.configuration.gpio.factory)
+        configuration, _ = config.load(path)
+        known = credentials.load(configuration.device.credentials_dir)
+        pins.find_factory(configuration.gpio.factory)
     except (ConfigurationError, LocalError) as error:
         for problem in getattr(error, "problems", [str(error)]):
             print(f"bondmated: {problem}", file=sys.stderr)
         return EXIT_CONFIGURATION
-    print(f"{path}: good; this device is {setup.known.device}")
+    print(f"{path}: good; this device is {known.device}")
     return 0
 
 
-def _read(path: Path) -> _Setup:
-    """The configuration and the credentials that it names. Raises ConfigurationError."""
-    configuration, text = config.load(path)
-    return _Setup(path, text, configuration, credentials.load(configuration.device.credentials_dir))
+def _run_unarmed(setup: _Setup, problems: list[str]) -> int | None:
+    """Run without credentials; the exit code, or None: there are some. `problems` as in _run_to_the_end."""
+    logs.start(setup.configuration.log.level)
+    run = UnarmedRun(setup.configuration, _faults(setup, problems))
+    try:
+        return None if asyncio.run(run.serve()) else 0
+    except (BondMateError, ExceptionGroup) as error:
+        _complain(_NotArmedError(_told(setup, error)))
+        return EXIT_FAILED
+    finally:
+        if run.end is not None:
+            run.end.cancel()
 
 
-def _run_to_the_end(setup: _Setup, problems: list[str]) -> int:
+def _faults(setup: _Setup, problems: list[str]) -> Faults:
+    faults = Faults()
+    if problems:
+        text = f"{'; '.join(problems)}. Running with the last good configuration, {setup.path}"
+        faults.report("configuration", text, "correct the file and restart; bondmated --check shows all", None)
+    return faults
+
+
+def _told(setup: _Setup, error: BaseException) -> list[str]:
+    """What ended a run, in words, which are logged."""
+    texts = [str(cause) or type(cause).__name__ for cause in _causes(error)]
+    log.critical("ended: %s", "; ".join(texts), exc_info=not isinstance(error, BondMateError))
+    return [f"{setup.path}: {text}" for text in texts]
+
+
+def _run_to_the_end(setup: _Setup, known: credentials.Credentials, problems: list[str]) -> int:
     """Run the device; the exit code. `problems` are those of a better configuration that could not be used.
 
     Raises _NotArmedError when it failed before it was armed.
     """
     logs.start(setup.configuration.log.level)
-    run = _Run(setup, problems)
+    run = _Run(setup, known, _faults(setup, problems))
     try:
         asyncio.run(run.serve())
     except (BondMateError, ExceptionGroup) as error:
-        texts = [str(cause) or type(cause).__name__ for cause in _causes(error)]
-        log.critical("ended: %s", "; ".join(texts), exc_info=not isinstance(error, BondMateError))
+        texts = _told(setup, error)
         if not run.armed:
-            raise _NotArmedError([f"{setup.path}: {text}" for text in texts]) from error
+            raise _NotArmedError(texts) from error
         return EXIT_FAILED
     finally:
         if run.end is not None:
@@ -170,40 +203,36 @@ def _causes(error: BaseException) -> list[BaseException]:
 class _Run:
     """One run of the device in this process."""
 
-    def __init__(self, setup: _Setup, problems: list[str]) -> None:
+    def __init__(self, setup: _Setup, known: credentials.Credentials, faults: Faults) -> None:
         self.armed = False
         self.end: threading.Timer | None = None
         """Set when the end has begun: it ends the process, whatever still hangs in it."""
         self._setup = setup
-        self._faults = Faults()
+        self._known = known
+        self._faults = faults
         self._manager = ServiceManager()
-        open_to_others = credentials.exposed(setup.configuration.device.credentials_dir)
-        self._faults.report("credentials", open_to_others, "chmod it to 0600; enrol anew if somebody read it", None)
-        if problems:
-            text = f"{'; '.join(problems)}. Running with the last good configuration, {setup.path}"
-            self._faults.report(
-                "configuration", text, "correct the file and restart; bondmated --check shows all", None
-            )
+        directory = setup.configuration.device.credentials_dir
+        open_to_others = credentials.exposed(directory)
+        faults.report("credentials", open_to_others, "chmod it to 0600; enrol anew if somebody read it", None)
+        self._configuration = setup.configuration
+        try:
+            self._configuration = network.applied(setup.configuration, directory)
+        except LocalError as error:
+            text = f"{error}. The networks are those of {setup.path}"
+            faults.report("network", text, "hand the device in; a technician enrols it anew", None)
 
     async def serve(self) -> None:
         """Run until SIGTERM or SIGINT. Raises what ended it otherwise."""
-        loop = asyncio.get_running_loop()
-        async with contextlib.AsyncExitStack() as stack:
-            running = asyncio.ensure_future(self._run(stack))
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, running.cancel)
-            try:
-                await running
-            except asyncio.CancelledError:
-                log.info("ended on request")
-            finally:
-                self.end = _end_in(END_S, EXIT_FAILED)
+        await until_told(self._run, self._ending)
+
+    def _ending(self, end: threading.Timer) -> None:
+        self.end = end
 
     async def _run(self, stack: contextlib.AsyncExitStack) -> None:
-        configuration, known, faults = self._setup.configuration, self._setup.known, self._faults
+        configuration, known, faults = self._configuration, self._known, self._faults
         loop, deadline_s = asyncio.get_running_loop(), configuration.store.deadline_s
         state_dir = configuration.device.state_dir
-        self._claim(state_dir, stack)
+        claim(state_dir, stack)
         chores, counter = session.Chores(), session.StartCounter(state_dir)
         stack.push_async_callback(_within, deadline_s, chores.close)
         chores.begin(counter.load)
@@ -283,7 +312,8 @@ class _Run:
                 stack.callback(button.close)
                 for part in other_inputs(factory, gpio, device, faults):
                     stack.callback(part.close)
-                group.create_task(self._live(button, device))
+                group.create_task(live(button, self._manager, partial(_status, device)))
+                group.create_task(self._end_enrolment(device, chores))
                 self.armed = True
                 self._manager.ready(f"armed, {known.device}, session {current}")
                 chores.begin(self._keep_as_last_good)
@@ -296,28 +326,29 @@ class _Run:
                 group.create_task(supervise("modem-driver", ways.modem.run, faults))
             group.create_task(supervise("api", serve_api, faults))
 
-    def _claim(self, state_dir: Path, stack: contextlib.AsyncExitStack) -> None:
-        try:
-            stack.callback(os.close, lock_directory(state_dir))
-        except BlockingIOError:
-            raise LocalError(f"{state_dir} is in use by another bondmated: stop that one first") from None
-        except OSError as error:
-            # no directory, no disk: the store says so too, and the button works all the same
-            log.warning("%s cannot be claimed: %s", state_dir, error)
+    async def _end_enrolment(self, device: Device, chores: session.Chores) -> None:
+        """Have the gateway hear the keys of a fresh enrolment, then erase what led to them.
 
-    async def _live(self, button: Button, device: Device) -> None:
-        """Feed the watchdog from the event loop while the button can be read; end the process when it cannot."""
-        every_s = min(LIVE_S, (self._manager.watchdog_s or LIVE_S) / 2)
-        said = ""
-        while True:
-            if button.is_pressed in (True, False):
-                self._manager.alive()
-            waiting = sum(device.waiting().values())
-            text = f"armed, {device.parts.recorder.device}, {waiting} records wait for a receipt"
-            if text != said:
-                self._manager.status(text)
-                said = text
-            await asyncio.sleep(every_s)
+        Until it has, the secret of the file is worth something. An enrolled device ignores such a file, and erases it.
+        """
+        directory, file = self._configuration.device.credentials_dir, self._configuration.enrolment.file
+        is_pending: list[bool] = []
+        chores.begin(lambda: is_pending.append(identity.is_pending(directory)))
+        await chores.settled()
+        if is_pending == [True]:
+            # off duty nothing else would be sent
+            device.mailbox.wake()
+            # bearers tell nobody of their successes
+            while all(bearer.last_success_s is None for bearer in device.parts.bearers):  # noqa: ASYNC110
+                await asyncio.sleep(LIVE_S)
+
+        def forget() -> None:
+            try:
+                identity.forget(directory, file)
+            except OSError as error:
+                log.warning("what is left of the enrolment cannot be erased, which harms nothing: %s", error)
+
+        chores.begin(forget)
 
     def _keep_as_last_good(self) -> None:
         """The device was armed with it, so the next bad file finds it. Blocks; spares the card when nothing changed."""
@@ -329,11 +360,8 @@ class _Run:
             log.warning("the configuration could not be kept as the last good one: %s", error)
 
 
-def _end_in(seconds: float, code: int) -> threading.Timer:
-    timer = threading.Timer(seconds, os._exit, [code])
-    timer.daemon = True
-    timer.start()
-    return timer
+def _status(device: Device) -> str:
+    return f"armed, {device.parts.recorder.device}, {sum(device.waiting().values())} records wait for a receipt"
 
 
 async def _within(deadline_s: float, wait: Callable[[], Awaitable[None]]) -> None:

@@ -165,6 +165,14 @@ class ApiSection:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrolmentSection:
+    """How a device without credentials comes to them; None: by hand."""
+
+    file: Path | None = rules.key(rules.FILE_OR_NONE, None)
+    force_key: Path | None = rules.key(rules.FILE_OR_NONE, None)
+
+
+@dataclass(frozen=True, slots=True)
 class LogSection:
     """What goes to the journal."""
 
@@ -191,6 +199,7 @@ class Configuration:
     indicator: IndicatorSection
     battery: BatterySection
     api: ApiSection
+    enrolment: EnrolmentSection
     log: LogSection
 
 
@@ -201,6 +210,7 @@ def parse(text: str, name: str) -> Configuration:
     _check_pins(document, sections)
     _check_gestures(document, sections)
     _check_sms(document, sections)
+    _check_enrolment(document, sections)
     document.settle()
     return Configuration(**sections)
 
@@ -271,3 +281,10 @@ def _check_sms(document: Document, sections: dict[str, Any]) -> None:
     modem: ModemSection | None = sections.get("modem")
     if sms is not None and sms.gateway_number is not None and modem is not None and modem.port is None:
         document.fault("sms", "gateway_number", "SMS needs a modem: set modem.port")
+
+
+def _check_enrolment(document: Document, sections: dict[str, Any]) -> None:
+    section: EnrolmentSection | None = sections.get("enrolment")
+    if section is not None and (section.file is None) != (section.force_key is None):
+        missing = "file" if section.file is None else "force_key"
+        document.fault("enrolment", missing, "a file is believed by its signature: set both, or neither")

@@ -57,6 +57,10 @@ class Credentials:
     addresses: tuple[Address, ...]
 
 
+class NoCredentialsError(ConfigurationError):
+    """There is no file: the device was never enrolled, or was wiped. Any other error is of a device that was."""
+
+
 def load(directory: Path) -> Credentials:
     """Read `credentials.json`; ConfigurationError says what is missing or wrong with it."""
     path = directory / CREDENTIALS_FILE
@@ -64,16 +68,37 @@ def load(directory: Path) -> Credentials:
         if path.stat().st_size > _MAX_OCTETS:
             raise ConfigurationError([f"{path}: larger than {_MAX_OCTETS} octets: not an enrolment file"])
         document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise ConfigurationError(
+    except FileNotFoundError as error:
+        raise NoCredentialsError(
             [f"{path}: {error.strerror}: put the device's enrolment file there (bondmate-gateway enrol makes it)"]
         ) from error
+    except OSError as error:
+        raise ConfigurationError([f"{path}: {error.strerror}: see who may read it, and if its disk works"]) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError([f"{path}: not JSON: {error}"]) from error
     try:
         return _read(document)
     except _RefusedError as error:
         raise ConfigurationError([f"{path}: not a usable enrolment file ({error}): enrol the device anew"]) from error
+
+
+def channel_keys(name: str, device: DeviceId, secret: bytes, *, kid: bytes, gateway_id: bytes) -> ChannelKeys:
+    """The keys of the bearer called `name` (docs/protocol.md, section 1), from a secret of 32 octets."""
+    return ChannelKeys(
+        kid=kid,
+        gateway_id=gateway_id,
+        master_secret=_derive(secret, device, f"bondmate 1 oscore {name} secret", 16),
+        master_salt=_derive(secret, device, f"bondmate 1 oscore {name} salt", 8),
+    )
+
+
+def address(text: str) -> Address:
+    """A gateway's address, `coap://HOST` or `coap://HOST:PORT`. Raises ValueError."""
+    match = _ADDRESS.fullmatch(text)
+    port = 0 if match is None else int(match[2] or _COAP_PORT)
+    if match is None or not 1 <= port <= 65535:
+        raise _RefusedError(f"address {text!r} is not coap://HOST or coap://HOST:PORT")
+    return Address(match[1].strip("[]"), port)
 
 
 def exposed(directory: Path) -> str | None:
@@ -118,7 +143,7 @@ def _read(document: Any) -> Credentials:
     with _reading("gateways[0]"):
         gateway = gateways[0]
         gateway_id = _octets(gateway["id"], 1)
-        addresses = tuple(_address(text) for text in gateway["addresses"])
+        addresses = tuple(address(text) for text in gateway["addresses"])
         if not addresses:
             raise _RefusedError("no address")
     with _reading("gateways[0].keys"):
@@ -129,12 +154,7 @@ def _read(document: Any) -> Credentials:
         secret = _octets(document["channel_secret"], 32)
     with _reading("bearers"):
         bearers = {
-            name: ChannelKeys(
-                kid=_octets(entry["kid"], 4),
-                gateway_id=gateway_id,
-                master_secret=_derive(secret, device, f"bondmate 1 oscore {name} secret", 16),
-                master_salt=_derive(secret, device, f"bondmate 1 oscore {name} salt", 8),
-            )
+            name: channel_keys(name, device, secret, kid=_octets(entry["kid"], 4), gateway_id=gateway_id)
             for name, entry in document["bearers"].items()
         }
         if "ip" not in bearers:
@@ -160,11 +180,3 @@ def _octets(text: str, length: int) -> bytes:
 
 def _derive(secret: bytes, device: DeviceId, label: str, length: int) -> bytes:
     return HKDF(SHA256(), length, salt=device.octets, info=label.encode("ascii")).derive(secret)
-
-
-def _address(text: str) -> Address:
-    match = _ADDRESS.fullmatch(text)
-    port = 0 if match is None else int(match[2] or _COAP_PORT)
-    if match is None or not 1 <= port <= 65535:
-        raise _RefusedError(f"address {text!r} is not coap://HOST or coap://HOST:PORT")
-    return Address(match[1].strip("[]"), port)

@@ -9,11 +9,14 @@ _WIDTH = 100
 """Of paragraphs: what is longer is hard to read."""
 _BOLD, _RED, _GREEN, _OFF = "\033[1m", "\033[31m", "\033[32m", "\033[0m"
 
+_STORE = {True: "ok", None: "not open"}
+
 
 def status(state: dict[str, Any]) -> str:
     """The device on one screen."""
     color = _GREEN if state["state"] == "armed" else _RED
-    head = f"{_paint(_BOLD, state['device'])}  {_paint(color, state['state'])}  session {state['session']}"
+    session = f"  session {state['session']}" if state["session"] else ""
+    head = f"{_paint(_BOLD, state['device'] or 'a device without a name')}  {_paint(color, state['state'])}{session}"
     if state["exercise"]:
         head += f"  {_paint(_BOLD, 'EXERCISE')}"
     lines = [head, f"  duty     {state['duty']}", f"  fix      {_fix(state)}"]
@@ -23,7 +26,7 @@ def status(state: dict[str, Any]) -> str:
     clock = state["clock"]
     known = clock["source"] and f"UTC from {clock['source']}, uncertainty {_or_unknown(clock['uncertainty_ms'], ' ms')}"
     lines.append(f"  clock    {known or 'UTC is not known yet'}")
-    lines.append(f"  store    {'ok' if state['store']['ok'] else _paint(_RED, 'not working')}")
+    lines.append(f"  store    {_STORE.get(state['store']['ok']) or _paint(_RED, 'not working')}")
     lines += _officer(state)
     if state["alert"] is not None:
         lines.append(alert(state["alert"]))

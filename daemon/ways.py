@@ -1,5 +1,6 @@
 """The ways to the gateway, as configuration and credentials allow: bearers, what each is used for, and the modem."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ from gpiozero.pins import Factory
 
 from bondmate.config import Configuration
 from bondmate.core.routes import Route, over_ip, over_lte, over_sms
-from bondmate.credentials import ChannelKeys, Credentials
+from bondmate.credentials import Address, ChannelKeys, Credentials
 from bondmate.drivers.modem import Modem
 from bondmate.drivers.modem_boot import ModemSettings
 from bondmate.drivers.modem_power import PinModemPower
@@ -83,18 +84,45 @@ def ways_to_gateway(
 
     ip = CoapBearer("ip", known.bearers["ip"], session, Udp(known.addresses).open, renew_all)
     ways = Ways([over_ip()], [ip])
-    section, numbers = configuration.modem, configuration.sms
-    if section.port is None:
+    numbers = configuration.sms
+    modem = _plug_in(ways, configuration, factory)
+    if modem is None:
         return ways
-    ways.power = PinModemPower(factory, section.power_key_pin, section.power_rail_pin)
-    ways.modem = Modem(_modem_settings(configuration, section.port), ways.power)
-    lte = CoapBearer("lte", _keys(known, "lte"), session, Lte(ways.modem, known.addresses).open, renew_all)
+    lte = CoapBearer("lte", _keys(known, "lte"), session, Lte(modem, known.addresses).open, renew_all)
     ways.over_coap.append(lte)
     ways.routes.append(over_lte())
     if numbers.gateway_number is not None:
-        ways.sms = SmsBearer(_keys(known, "sms"), session, ways.modem, numbers.gateway_number, numbers.allowed_numbers)
+        ways.sms = SmsBearer(_keys(known, "sms"), session, modem, numbers.gateway_number, numbers.allowed_numbers)
         ways.routes.append(over_sms(configuration.delivery.sms_after_s))
     return ways
+
+
+def ways_to_enrol(
+    configuration: Configuration, keys: ChannelKeys, addresses: tuple[Address, ...], factory: Factory
+) -> Ways:
+    """What there is for a device that is not enrolled: the same keys over each bearer, so each has its own sessions.
+
+    A start counter decides nothing here, and is not drawn: no two sessions are the same by their 48 random bits.
+    Raises LocalError for a pin that cannot be had.
+    """
+    ways = Ways(over_coap=[CoapBearer("ip", keys, _any_session(), Udp(addresses).open, _any_session)])
+    modem = _plug_in(ways, configuration, factory)
+    if modem is not None:
+        ways.over_coap.append(CoapBearer("lte", keys, _any_session(), Lte(modem, addresses).open, _any_session))
+    return ways
+
+
+def _any_session() -> SessionId:
+    return SessionId(secrets.token_bytes(6))
+
+
+def _plug_in(ways: Ways, configuration: Configuration, factory: Factory) -> Modem | None:
+    section = configuration.modem
+    if section.port is None:
+        return None
+    ways.power = PinModemPower(factory, section.power_key_pin, section.power_rail_pin)
+    ways.modem = Modem(_modem_settings(configuration, section.port), ways.power)
+    return ways.modem
 
 
 def _keys(known: Credentials, bearer: str) -> ChannelKeys:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bondmate.app import END_S, LAST_GOOD_FILE, main
+from bondmate.app import LAST_GOOD_FILE, main
+from bondmate.running import END_S
 from bondmate.session import COUNTER_FILE
 from bondmate_sim.gateway.cli import main as gateway
 from bondmate_sim.world import World
@@ -82,13 +83,19 @@ def test_a_pin_factory_that_does_not_exist_is_found_by_check(
     assert "no pin factory is called 'lgpoi'; there are bondmate_sim" in capsys.readouterr().err
 
 
-def test_a_device_without_credentials_was_never_configured(
-    prepare: Prepare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_device_without_credentials_is_told_what_it_lacks(
+    prepare: Prepare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """It runs, not armed (tests/e2e/test_not_armed.py); unless its pins cannot be had either, as here."""
+    monkeypatch.delenv("BONDMATE_SIM_BOARD", raising=False)
     path = prepare()
     (tmp_path / "credentials" / "credentials.json").unlink()
-    assert main(["--config", str(path)]) == 78
+    assert main(["--config", str(path), "--check"]) == 78
     assert "put the device's enrolment file there" in capsys.readouterr().err
+    assert main(["--config", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert "put the device's enrolment file there" in said
+    assert f"bondmated: {path}: gpio.factory 'bondmate_sim' does not work here" in said
 
 
 def test_a_device_that_cannot_be_armed_and_has_nothing_to_fall_back_to_says_why(

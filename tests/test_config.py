@@ -254,6 +254,25 @@ def test_what_sections_must_agree_on_comes_with_all_other_faults() -> None:
     ]  # fmt: skip
 
 
+# --- enrolment -------------------------------------------------------------------------------------------
+
+
+def test_by_default_a_device_is_enrolled_by_hand() -> None:
+    assert config.parse(NEEDED, "x").enrolment == config.EnrolmentSection(None, None)
+
+
+def test_an_enrolment_file_needs_the_key_that_signed_it_and_the_other_way_round() -> None:
+    both = f'{NEEDED}[enrolment]\nfile = "/boot/firmware/e.cose"\nforce_key = "/usr/share/bondmate/force.pem"\n'
+    assert config.parse(both, "x").enrolment == config.EnrolmentSection(
+        Path("/boot/firmware/e.cose"), Path("/usr/share/bondmate/force.pem")
+    )
+    for key, missing in (("file", "force_key"), ("force_key", "file")):
+        [problem] = problems(f'{NEEDED}[enrolment]\n{key} = "/x"\n')
+        assert f"enrolment.{missing}: a file is believed by its signature: set both, or neither" in problem
+    [problem] = problems(f'{NEEDED}[enrolment]\nfile = "x"\nforce_key = "none"\n')
+    assert "enrolment.file: found 'x', allowed is an absolute path of a file, or \"none\"" in problem
+
+
 # --- faults ----------------------------------------------------------------------------------------------
 
 

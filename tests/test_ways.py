@@ -11,10 +11,10 @@ from gpiozero.pins.mock import MockFactory
 
 from bondmate import config, credentials
 from bondmate.core.routes import Route, over_ip, over_lte, over_sms
-from bondmate.credentials import Credentials
+from bondmate.credentials import Address, ChannelKeys, Credentials
 from bondmate.errors import LocalError
 from bondmate.records import SessionId, Stream
-from bondmate.ways import PIN_MEMORY_FILE, Ways, ways_to_gateway
+from bondmate.ways import PIN_MEMORY_FILE, Ways, ways_to_enrol, ways_to_gateway
 from tests.gateway.conftest import Gateway
 
 SESSION = SessionId(bytes(6))
@@ -169,3 +169,32 @@ def test_no_number_and_no_key_is_shown(known: Credentials, factory: MockFactory)
     shown = repr(made)
     for word in (NUMBER[1:], OTHER[1:], repr(known.bearers["sms"].master_secret)):
         assert word not in shown
+
+
+# --- to be enrolled --------------------------------------------------------------------------------------
+
+CHANNEL = ChannelKeys(b"kid!", b"g", bytes(16), bytes(8))
+PLACES = (Address("192.0.2.7", 5683),)
+
+
+def test_a_device_is_enrolled_over_ip_and_where_there_is_a_modem_over_lte(factory: MockFactory) -> None:
+    for text, expected in (("", ["ip"]), (MODEM, ["ip", "lte"]), (MODEM + SMS, ["ip", "lte"])):
+        made = ways_to_enrol(config.parse(BARE + text, "device.toml"), CHANNEL, PLACES, factory)
+        assert names(made) == expected
+        assert (made.modem is not None, made.sms) == (len(expected) == 2, None)
+        if made.power is not None:
+            made.power.close()
+
+
+def test_no_two_bearers_and_no_two_runs_enrol_in_the_same_session(factory: MockFactory) -> None:
+    """The keys are the same over each: in one session they would use each nonce twice."""
+    configuration = config.parse(BARE + MODEM, "device.toml")
+    sessions = [
+        bearer.session for _ in range(20) for bearer in ways_to_enrol(configuration, CHANNEL, PLACES, factory).over_coap
+    ]
+    assert len(set(sessions)) == 40
+
+
+def test_a_session_that_the_gateway_refuses_is_followed_by_another(factory: MockFactory) -> None:
+    [bearer] = ways_to_enrol(config.parse(BARE, "device.toml"), CHANNEL, PLACES, factory).over_coap
+    assert bearer._renew() != bearer._renew()

@@ -6,12 +6,13 @@ Small and bounded: a stream holds what one picture takes, and nothing is kept fo
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from bondmate.api.inbox import Inbox
 from bondmate.api.requests import RefusalError
+from bondmate.changes import Changes
 from bondmate.device import Device
 from bondmate.errors import StoreError
 
@@ -23,6 +24,18 @@ HEARTBEAT_S = 5.0
 """At least so often: ages grow without a change, and whoever hears nothing for longer knows that nobody is there."""
 INBOX_S = 1.0
 """The inbox is in the store, which has better to do: it is looked at again no sooner, unless its count has changed."""
+
+
+class Painter(Protocol):
+    """Makes what streams show."""
+
+    changes: Changes
+
+    def status(self, now: float) -> bytes:
+        """The event `status`."""
+
+    async def inbox(self, now: float) -> bytes:
+        """The event `inbox`."""
 
 
 class Pictures:
@@ -42,7 +55,7 @@ class Pictures:
     def status(self, now: float) -> bytes:
         """The event `status`."""
         if self._status is None or self._status[0] != self.changes.count or now - self._status[1] >= GAP_S:
-            self._status = self.changes.count, now, _event("status", self._make_status(now))
+            self._status = self.changes.count, now, event("status", self._make_status(now))
         return self._status[2]
 
     async def inbox(self, now: float) -> bytes:
@@ -56,7 +69,7 @@ class Pictures:
 
     async def _look(self, looked: tuple[int, int], now: float) -> None:
         try:
-            letters = _event("inbox", await self._inbox.to_json())
+            letters = event("inbox", await self._inbox.to_json())
         except StoreError:
             return  # it stays as it was
         self._looked, self._looked_s = looked, now
@@ -68,7 +81,7 @@ class Pictures:
 class Events:
     """The handler, for one socket."""
 
-    def __init__(self, pictures: Pictures) -> None:
+    def __init__(self, pictures: Painter) -> None:
         self._pictures = pictures
         self._streams: dict[asyncio.Task[Any], web.Request] = {}
         self.routes = (web.get("/events", self.stream, allow_head=False),)
@@ -118,7 +131,8 @@ class Events:
             pass
 
 
-def _event(name: str, data: Any) -> bytes:
+def event(name: str, data: Any) -> bytes:
+    """As it is sent."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 

@@ -8,8 +8,9 @@ import contextlib
 import functools
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
@@ -20,9 +21,11 @@ from bondmate.api.events import Events, Pictures
 from bondmate.api.inbox import Inbox
 from bondmate.api.officer import Officer
 from bondmate.api.requests import MAX_BODY_OCTETS, PinGate, idempotent, permitted, refusals_as_json, whole_body
+from bondmate.api.unarmed import UnarmedViews
 from bondmate.api.views import Views
 from bondmate.config import Configuration
 from bondmate.device import Device
+from bondmate.unarmed import Unarmed
 
 SOCKET_FILE, CONSOLE_SOCKET_FILE = "api.sock", "console.sock"
 _SOCKETS = (
@@ -45,13 +48,29 @@ async def serve(
     """Serve the API on `api.sock` and `console.sock` in `runtime_dir` until cancelled. `configuration` is shown."""
     views, inbox = Views(device, configuration), Inbox(device)
     pictures = Pictures(device, views.status_json, inbox)
+    await _serve_both(
+        runtime_dir,
+        console_user,
+        lambda authority, door: application(device, authority, door, views, inbox, Events(pictures)),
+    )
+
+
+async def serve_unarmed(
+    unarmed: Unarmed, runtime_dir: Path, configuration: Configuration | None = None, console_user: str = CONSOLE_USER
+) -> None:
+    """The same for a device that is not armed: how it is, and nothing else."""
+    views = UnarmedViews(unarmed, configuration)
+    await _serve_both(runtime_dir, console_user, lambda authority, door: _bare(authority, door, [views, Events(views)]))
+
+
+async def _serve_both(runtime_dir: Path, console_user: str, make: Callable[[Authority, Door], web.Application]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         listeners = [stack.enter_context(_listening(runtime_dir / name, mode)) for name, mode, _ in _SOCKETS]
         household = Household(os.getuid(), (runtime_dir / SOCKET_FILE).stat().st_gid, uid_of(console_user))
         async with asyncio.TaskGroup() as group:
             for listener, (_, _, authority) in zip(listeners, _SOCKETS, strict=True):
                 door = Door(functools.partial(may_enter, authority, household))
-                app = application(device, authority, door, views, inbox, Events(pictures))
+                app = make(authority, door)
                 group.create_task(_serve(app, door, listener))
 
 
@@ -59,14 +78,27 @@ def application(
     device: Device, authority: Authority, door: Door, views: Views, inbox: Inbox, events: Events
 ) -> web.Application:
     """What is served to whoever has this authority."""
+    gate = PinGate(authority, lambda: device.officer_pin)
+    return _bare(authority, door, [views, Alerts(device, gate), Officer(device, gate), inbox, events])
+
+
+class _Part(Protocol):
+    """Handlers."""
+
+    @property
+    def routes(self) -> Iterable[web.RouteDef]:
+        """With their paths."""
+
+
+def _bare(authority: Authority, door: Door, parts: Iterable[_Part]) -> web.Application:
     app = web.Application(
         client_max_size=MAX_BODY_OCTETS,
         middlewares=[door.paced, refusals_as_json, permitted(authority), whole_body, idempotent()],
     )
-    gate = PinGate(authority, lambda: device.officer_pin)
-    for part in (views, Alerts(device, gate), Officer(device, gate), inbox, events):
+    for part in parts:
         app.add_routes(part.routes)
-    app.on_shutdown.append(events.end)
+        if isinstance(part, Events):
+            app.on_shutdown.append(part.end)
     return app
 
 

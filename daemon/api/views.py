@@ -29,7 +29,7 @@ class Views:
 
     def __init__(self, device: Device, configuration: Configuration | None) -> None:
         self._device = device
-        self._configuration = None if configuration is None else _plain(asdict(configuration))
+        self._configuration = shown(configuration)
         self.routes = tuple(
             web.get(path, handler, allow_head=False)
             for path, handler in (
@@ -123,11 +123,16 @@ class Views:
     def _bearers(self, now: float) -> list[dict[str, Any]]:
         parts = self._device.parts
         modem = None if parts.modem is None else parts.modem.state()
-        return [_bearer(bearer, modem, now) for bearer in parts.bearers]
+        return [bearer_json(bearer, modem, now) for bearer in parts.bearers]
 
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def shown(configuration: Configuration | None) -> Any:
+    """The configuration in JSON's types."""
+    return None if configuration is None else _plain(asdict(configuration))
 
 
 def _plain(value: Any) -> Any:
@@ -201,7 +206,7 @@ def _backlog(stream: Stream, count: int) -> dict[str, Any]:
     }
 
 
-def _bearer(bearer: Bearer, modem: ModemState | None, now: float) -> dict[str, Any]:
+def bearer_json(bearer: Bearer, modem: ModemState | None, now: float) -> dict[str, Any]:
     """What is over a modem works where that does, as long as nothing else is known."""
     why_not, last_s = bearer.why_not, bearer.last_success_s
     if modem is not None and bearer.name in _OVER_MODEM:

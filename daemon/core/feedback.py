@@ -21,7 +21,8 @@ class Pattern(Enum):
     DELIVERED: the gateway has signed that it has it.
     ACKNOWLEDGED: a human saw it.
     NO_WAY_OUT: the alert could not be stored (it is sent all the same), the gateway refused it, or nothing got through
-    for a minute: do not rely on it. At the beginning of a shift: not armed.
+    for a minute: do not rely on it. At the beginning of a shift: not armed. So too, at its start and at each press,
+    of a device that cannot call at all.
     ATTENTION: look at the device when there is time: a message, a check-in, the battery, the end of the shift.
     EXERCISE: what was pressed is an exercise, and nobody will come.
     """

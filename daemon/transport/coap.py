@@ -147,7 +147,11 @@ class CoapBearer:
 
     async def send(self, submission: bytes) -> bytes:
         """See ports.Bearer."""
-        return await self._ask(Message(code=POST, uri_path=["r"], payload=submission, transport_tuning=Tuning()))
+        return await self.post("r", submission)
+
+    async def post(self, path: str, payload: bytes) -> bytes:
+        """POST to a resource of the gateway; the payload of the authenticated answer. Raises LinkError."""
+        return await self._ask(Message(code=POST, uri_path=[path], payload=payload, transport_tuning=Tuning()))
 
     async def fetch(self, cursor: int) -> bytes:
         """See ports.Bearer."""

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 it failed (standard error says what, and what to do), 2 us
 """
 
 import argparse
+import base64
 import contextlib
 import getpass
 import json
@@ -11,19 +12,37 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
-from bondmate_sim.gateway import credentials, devices, files, inventory, keys, parser, records, run, sent, text, view
+from bondmate_sim.gateway import (
+    cards,
+    credentials,
+    devices,
+    enrolments,
+    files,
+    inventory,
+    keys,
+    network,
+    parser,
+    records,
+    run,
+    sent,
+    text,
+    view,
+)
 from bondmate_sim.gateway.database import Database, DatabaseError
 from bondmate_sim.gateway.desk import Desk, DeskError
+from bondmate_sim.gateway.enrolments import EnrolmentError
 from bondmate_sim.gateway.messages import MessageError
+from bondmate_sim.gateway.network import NetworkError
 from bondmate_sim.gateway.sms import SmsProvider
 from bondmate_sim.gateway.sms_centre import Centre
 
 T = TypeVar("T")
 
+_DAY_MS = 24 * 3600 * 1000
 _MAX_SMPP_PASSWORD = 8
 """SMPP 3.4, section 4.1.5: a C-octet string of at most 9 octets, with its end."""
 
@@ -33,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parser(_COMMANDS).parse_args(argv)
     try:
         arguments.command(arguments)
-    except (DatabaseError, DeskError, MessageError, keys.KeyFileError, run.RunError, _CommandError) as error:
+    except _ERRORS as error:
         print(f"bondmate-gateway: {error}", file=sys.stderr)
         return 1
     except (apsw.Error, OSError) as error:
@@ -44,6 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 class _CommandError(Exception):
     pass
+
+
+_ERRORS = (
+    DatabaseError,
+    DeskError,
+    EnrolmentError,
+    MessageError,
+    NetworkError,
+    keys.KeyFileError,
+    run.RunError,
+    _CommandError,
+)
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -80,10 +111,15 @@ def _password(file: Path) -> str:
 
 
 def _enrol(arguments: argparse.Namespace) -> None:
+    if arguments.cards:
+        _enrol_by_cards(arguments)
+        return
+    if arguments.approve or arguments.valid_days is not None or arguments.network is not None:
+        arguments.usage("--valid-days, --approve and --network go with --cards")
     with contextlib.closing(Database(arguments.data, create=True)) as database:
         public_key = keys.load_or_create(arguments.data).public_key()
         files.make_directory(arguments.out)
-        addresses = arguments.address or [f"coap://{parser.DEFAULT_ADDRESS}"]
+        addresses = _addresses(arguments)
         made = [credentials.generate() for _ in range(arguments.count)]
         written: list[Path] = []
         try:
@@ -99,6 +135,71 @@ def _enrol(arguments: argparse.Namespace) -> None:
     _print(arguments, names, "\n".join)
 
 
+def _enrol_by_cards(arguments: argparse.Namespace) -> None:
+    if not arguments.json:
+        arguments.usage("--cards goes with --json: the files are printed, and written nowhere")
+    if len(_addresses(arguments)) > cards.MAX_ADDRESSES:
+        arguments.usage(f"an enrolment file has at most {cards.MAX_ADDRESSES} addresses")
+    described = None if arguments.network is None else network.parse(_network_text(arguments.network))
+    now_ms = _now_ms()
+    expires_ms = now_ms + (arguments.valid_days or parser.DEFAULT_DAYS) * _DAY_MS
+    with contextlib.closing(Database(arguments.data, create=True)) as database:
+        gateway = cards.Gateway(
+            _addresses(arguments),
+            keys.load_or_create(arguments.data).public_key(),
+            keys.load_or_create(arguments.data, keys.Purpose.DH).public_key(),
+            keys.load_or_create(arguments.data, keys.Purpose.FORCE),
+        )
+        made = enrolments.offer(
+            database, arguments.count, now_ms, expires_ms, arguments.groups, approval=arguments.approve
+        )
+    shown = [
+        {
+            "device": records.device_text(each.device),
+            "file": base64.b64encode(cards.file(each, gateway, now_ms // 1000, described)).decode(),
+            "expires_at": view.utc_text(expires_ms),
+        }
+        for each in made
+    ]
+    print(json.dumps(shown))
+
+
+def _addresses(arguments: argparse.Namespace) -> list[str]:
+    return arguments.address or [f"coap://{parser.DEFAULT_ADDRESS}"]
+
+
+def _network_text(name: str) -> bytes:
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read(network.MAX_OCTETS + 1)
+        with Path(name).open("rb") as file:
+            return file.read(network.MAX_OCTETS + 1)
+    except OSError as error:
+        raise _CommandError(f"cannot read the network's description: {error}; give another --network") from error
+
+
+def _force_key(arguments: argparse.Namespace) -> None:
+    files.make_directory(arguments.data)
+    key = keys.load_or_create(arguments.data, keys.Purpose.FORCE).public_key()
+    shown = {"public_key_pem": keys.public_pem(key), "fingerprint": keys.fingerprint(keys.public_der(key))}
+    _print(arguments, shown, lambda each: each["public_key_pem"].rstrip("\n"))
+
+
+def _approve(arguments: argparse.Namespace) -> None:
+    by = _by(arguments)
+    with contextlib.closing(Database(arguments.data, create=False)) as database:
+        enrolments.approve(database, arguments.device, arguments.fingerprint, by, _now_ms())
+        shown = _shown(database, arguments.device)
+    _print(arguments, shown, lambda each: text.devices([each]))
+
+
+def _withdraw(arguments: argparse.Namespace) -> None:
+    with contextlib.closing(Database(arguments.data, create=False)) as database:
+        enrolments.withdraw(database, arguments.device, _now_ms())
+        shown = _shown(database, arguments.device)
+    _print(arguments, shown, lambda each: text.devices([each]))
+
+
 def _alerts(arguments: argparse.Namespace) -> None:
     with contextlib.closing(Database(arguments.data, create=False)) as database:
         shown = view.alerts(database)
@@ -107,16 +208,15 @@ def _alerts(arguments: argparse.Namespace) -> None:
 
 def _devices(arguments: argparse.Namespace) -> None:
     with contextlib.closing(Database(arguments.data, create=False)) as database:
-        shown = inventory.devices(database)
+        shown = inventory.devices(database, _now_ms())
     _print(arguments, shown, text.devices)
 
 
 def _revoke(arguments: argparse.Namespace) -> None:
-    name = records.device_text(arguments.device)
     with contextlib.closing(Database(arguments.data, create=False)) as database:
         if not devices.revoke(database, arguments.device, _now_ms()):
-            raise _unknown(name)
-        (shown,) = (each for each in inventory.devices(database) if each["device"] == name)
+            raise _unknown(records.device_text(arguments.device))
+        shown = _shown(database, arguments.device)
     _print(arguments, shown, lambda each: text.devices([each]))
 
 
@@ -172,6 +272,9 @@ def _messages(arguments: argparse.Namespace) -> None:
 _COMMANDS = {
     "run": _run,
     "enrol": _enrol,
+    "approve": _approve,
+    "withdraw": _withdraw,
+    "force-key": _force_key,
     "alerts": _alerts,
     "ack": _ack,
     "close": _close,
@@ -188,8 +291,18 @@ _COMMANDS = {
 @contextlib.contextmanager
 def _at_desk(arguments: argparse.Namespace) -> Iterator[Desk]:
     with contextlib.closing(Database(arguments.data, create=False)) as database:
-        by = arguments.by if arguments.by is not None else _login_name()
-        yield Desk(database, keys.load_or_create(arguments.data), by, _now_ms())
+        yield Desk(database, keys.load_or_create(arguments.data), _by(arguments), _now_ms())
+
+
+def _by(arguments: argparse.Namespace) -> str:
+    by = arguments.by if arguments.by is not None else _login_name()
+    return str(by)
+
+
+def _shown(database: Database, device: bytes) -> dict[str, Any]:
+    name = records.device_text(device)
+    (shown,) = (each for each in inventory.devices(database, _now_ms()) if each["device"] == name)
+    return shown
 
 
 def _login_name() -> str:

@@ -97,13 +97,13 @@ def verify(sign1: Sign1, aad: bytes, key: VerifyingKey) -> None:
         raise NotVerifiedError("the signature does not verify") from error
 
 
-def sign(payload: bytes, aad: bytes, key: ec.EllipticCurvePrivateKey, key_id: bytes) -> bytes:
-    """Return a tagged COSE_Sign1 by ES256 whose unprotected header names `key_id`."""
+def sign(payload: bytes, aad: bytes, key: ec.EllipticCurvePrivateKey, key_id: bytes | None = None) -> bytes:
+    """Return a tagged COSE_Sign1 by ES256 whose unprotected header names `key_id`, or is empty without one."""
     protected = protected_header(key.public_key())
     der = key.sign(_sig_structure(protected, aad, payload), ec.ECDSA(SHA256()))
     r, s = utils.decode_dss_signature(der)
     signature = r.to_bytes(_HALF, "big") + min(s, _P256_ORDER - s).to_bytes(_HALF, "big")
-    return _encode(protected, {4: key_id}, payload, signature)
+    return _encode(protected, {} if key_id is None else {4: key_id}, payload, signature)
 
 
 def _encode(protected: bytes, unprotected: dict[int, bytes], payload: bytes, signature: bytes) -> bytes:

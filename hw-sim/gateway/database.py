@@ -13,7 +13,7 @@ import apsw
 
 from bondmate_sim.gateway import files
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _FILE_NAME = "gateway.db"
 
 _BUSY_TIMEOUT_MS = 1000
@@ -171,8 +171,71 @@ CREATE TABLE exercise (                  -- as they were ordered
 CREATE INDEX record_arrived ON record (device, stream) WHERE stream IN (0, 2, 3);
 """
 
-_STEPS = (_SCHEMA_1, _SCHEMA_2)
-"""What leads from each version to the next; none of it changes or drops what is there."""
+_SCHEMA_3 = """
+-- As it was, but without the reference to bearer: the kid may be that of an enrolment.
+CREATE TABLE old_session AS SELECT * FROM session;
+DROP TABLE session;
+CREATE TABLE session (                   -- not deleted while its kid is known: one that was closed must not open again
+  kid BLOB NOT NULL,
+  id BLOB NOT NULL CHECK (length(id) = 6),
+  open INTEGER NOT NULL,
+  touched INTEGER NOT NULL,              -- grows with every verified message of the kid
+  seen_ms INTEGER NOT NULL,
+  window_index INTEGER NOT NULL,
+  window_bits BLOB NOT NULL,             -- 64 bits, the lowest is the number window_index
+  sender_reserved INTEGER NOT NULL,      -- own sender numbers below this one may have been used
+  PRIMARY KEY (kid, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_open ON session (kid, touched) WHERE open;
+INSERT INTO session SELECT * FROM old_session;
+DROP TABLE old_session;
+
+CREATE TABLE enrolment (                 -- a file that was made for a device; the row stays when it is enrolled
+  device BLOB PRIMARY KEY CHECK (length(device) = 4),
+  kid BLOB UNIQUE CHECK (length(kid) = 4),          -- with secret: null, erased, once the device uses keys of its own
+  secret BLOB CHECK (length(secret) = 32),
+  issued_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL,
+  approval INTEGER NOT NULL,             -- whether a human has to approve the key
+  public_key BLOB,                       -- the key that was taken under the secret (DER), the only one ever
+  dh_x BLOB CHECK (length(dh_x) = 32),
+  dh_y BLOB CHECK (length(dh_y) = 32),
+  software TEXT,
+  taken_ms INTEGER,
+  approved_by TEXT,
+  approved_ms INTEGER,
+  withdrawn_ms INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE enrolment_member (          -- the groups that it will be in
+  device BLOB NOT NULL REFERENCES enrolment (device),
+  name TEXT NOT NULL,
+  PRIMARY KEY (device, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fresh (                     -- channel keys that were agreed on, until the first message under them
+  device BLOB PRIMARY KEY CHECK (length(device) = 4),
+  channel_secret BLOB NOT NULL CHECK (length(channel_secret) = 32)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE fresh_bearer (
+  kid BLOB PRIMARY KEY CHECK (length(kid) = 4),
+  device BLOB NOT NULL REFERENCES fresh (device) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  UNIQUE (device, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE VIEW kid_taken AS
+  SELECT kid, device FROM bearer UNION ALL SELECT kid, device FROM fresh_bearer
+  UNION ALL SELECT kid, device FROM enrolment WHERE kid IS NOT NULL;
+
+CREATE TRIGGER bearer_kid BEFORE INSERT ON bearer
+  WHEN EXISTS (SELECT 1 FROM kid_taken WHERE kid = NEW.kid AND device <> NEW.device)
+  BEGIN SELECT raise(ABORT, 'the kid is taken by a device that is being enrolled'); END;
+"""
+
+_STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+"""What leads from each version to the next; all that is there stays."""
 
 
 class DatabaseError(Exception):
@@ -207,6 +270,8 @@ class Database:
         # Under the lock, because SQLite does not wait for another that changes a new database to WAL at the same time.
         self._connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
         self._connection.pragma("foreign_keys", True)
+        # Keys that are deleted are gone from the file, too.
+        self._connection.pragma("secure_delete", True)
         self._connection.pragma("journal_mode", "wal")
         self._connection.pragma("synchronous", _FULL)
         if (self._connection.pragma("journal_mode"), self._connection.pragma("synchronous")) != ("wal", _FULL):
@@ -249,6 +314,15 @@ class Database:
         It costs as good as nothing, so that it can be asked several times a second. Raises apsw.Error.
         """
         return self._connection.pragma("data_version"), self._connection.total_changes()
+
+    def erase(self) -> bool:
+        """Let nothing deleted stand in the write-ahead log any more; False when a reader still needs that.
+
+        Call it outside a transaction. What is left then goes with the next call, or when the last connection closes.
+        Raises apsw.Error.
+        """
+        ((busy, _, _),) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
 
     def rows(self, sql: str, bindings: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement and return all its rows. Raises apsw.Error."""

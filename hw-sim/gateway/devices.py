@@ -1,14 +1,26 @@
-"""Enrolled devices, their bearers and their groups in the database: add, find, revoke."""
+"""Devices, their bearers and their groups in the database: add, find, revoke."""
 
+import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from bondmate_sim.gateway import cose, keys
+from bondmate_sim.gateway import cose, enrolments, keys
 from bondmate_sim.gateway.credentials import Credentials
 from bondmate_sim.gateway.database import Database
+
+
+class Standing(enum.Enum):
+    """What the keys are that a kid stands for."""
+
+    OFFERED = "offered"
+    """An enrolment file's, for enrolling and nothing else."""
+    FRESH = "fresh"
+    """Agreed on, and no message verified under them yet: the first one makes them the device's."""
+    OWN = "own"
+    """The device's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,7 @@ class Bearer:
     device: bytes
     channel_secret: bytes = field(repr=False)
     highest_counter: int | None
+    standing: Standing = Standing.OWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +63,22 @@ def add(database: Database, made: Iterable[Credentials], now_ms: int, groups: It
 
 
 def bearer(database: Database, kid: bytes) -> Bearer | None:
-    """Return the bearer that `kid` names, or None."""
-    found = database.rows(
-        "SELECT kid, name, device, channel_secret, highest_counter FROM bearer JOIN device ON device.id = device"
-        " WHERE kid = ?",
-        (kid,),
-    )
-    return Bearer(*found[0]) if found else None
+    """Return what `kid` names, or None: a device's bearer, one under fresh keys, or an enrolment."""
+    for standing, sql in _BEARERS.items():
+        found = database.rows(sql, (kid, enrolments.BEARER) if standing is Standing.OFFERED else (kid,))
+        if found:
+            named, name, device_id, secret, highest_counter = found[0]
+            return Bearer(named, name, device_id, secret, highest_counter, standing)
+    return None
+
+
+_BEARERS = {
+    Standing.OWN: "SELECT kid, name, device, channel_secret, highest_counter FROM bearer"
+    " JOIN device ON device.id = device WHERE kid = ?",
+    Standing.FRESH: "SELECT kid, name, device, channel_secret, NULL FROM fresh_bearer JOIN fresh USING (device)"
+    " WHERE kid = ?",
+    Standing.OFFERED: "SELECT kid, ?2, device, secret, NULL FROM enrolment WHERE kid = ?1",
+}
 
 
 def kid(database: Database, device_id: bytes, name: str) -> bytes | None:
@@ -75,10 +97,13 @@ def device(database: Database, device_id: bytes) -> Device:
 
 
 def revoke(database: Database, device_id: bytes, now_ms: int) -> bool:
-    """Revoke a device; once revoked it stays so. Return False when no such device is enrolled. Raises apsw.Error."""
+    """Revoke a device; once revoked it stays so. One that is not enrolled yet can no longer be.
+
+    Return False when no such device is known. Raises apsw.Error.
+    """
     with database.transaction():
         database.rows("UPDATE device SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL", (now_ms, device_id))
-        return is_enrolled(database, device_id)
+        return enrolments.revoke(database, device_id, now_ms) or is_enrolled(database, device_id)
 
 
 def is_enrolled(database: Database, device_id: bytes) -> bool:

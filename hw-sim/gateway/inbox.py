@@ -4,10 +4,10 @@ Every bearer's face hands its messages to this, and makes its own answer of what
 start to end without a pause, so that window, record and answer cannot interleave with another. It decides no verdict.
 """
 
+import dataclasses
 import logging
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,22 @@ from aiocoap import error as coap_error
 from aiocoap import oscore as library
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bondmate_sim.gateway import assistance, devices, intake, keys, messages, oscore, receipts, records, sessions
+from bondmate_sim.gateway import (
+    assistance,
+    devices,
+    intake,
+    keys,
+    messages,
+    oscore,
+    receipts,
+    records,
+    rekeying,
+    sessions,
+)
 from bondmate_sim.gateway.database import Database
+from bondmate_sim.gateway.devices import Standing
+from bondmate_sim.gateway.enrolling import Enrolling
+from bondmate_sim.gateway.serving import Served, plain
 
 MAX_SUBMISSION_OCTETS = 1024
 SMS_BEARER = "sms"
@@ -51,37 +65,33 @@ class UnstoredError(Exception):
 class Taken:
     """An authentic message, committed, and the reply to it, not yet protected.
 
-    `outcome` is None when it was no submission; otherwise the reply's payload is the receipt.
+    `outcome` is None when it was no submission; otherwise the reply's payload is the receipt. `rekeyed` says that with
+    it the keys before those of the channel were forgotten.
     """
 
     channel: oscore.Channel
     request_id: Any
     reply: Any
     outcome: intake.Outcome | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """The reply to an authentic message, and what the log says once it is committed."""
-
-    reply: Any
-    outcome: intake.Outcome | None = None
-    said: Sequence[tuple[int, str]] = ()
+    rekeyed: bool = False
 
 
 class Inbox:
     """Takes messages of all bearers into one database."""
 
-    def __init__(self, database: Database, signing_key: ec.EllipticCurvePrivateKey) -> None:
+    def __init__(
+        self, database: Database, signing_key: ec.EllipticCurvePrivateKey, dh_key: ec.EllipticCurvePrivateKey
+    ) -> None:
         self._database = database
         self._signing_key = signing_key
         self._contexts = oscore.Contexts(database)
+        self._enrolling = Enrolling(database, signing_key, dh_key)
 
-    def take(self, request: Any, sender: str, sms_number: str | None = None) -> Taken:
+    def take(self, request: Any, sender: str, sms_number: str | None = None, *, by_sms: bool = False) -> Taken:
         """Take one protected CoAP request, as aiocoap decoded it; `sender` is for the log.
 
-        `sms_number` is where a short message came from: by which the device can be woken later, if the kid is that of
-        its bearer sms.
+        `by_sms` says that it is a short message, `sms_number` where that came from: by which the device can be woken
+        later, if the kid is that of its bearer sms.
 
         Raises RefusedError, UnstoredError.
         """
@@ -89,13 +99,9 @@ class Inbox:
         if named is None or request.code not in (aiocoap.POST, aiocoap.FETCH):
             raise RefusedError("it is not protected with OSCORE as a device does it")
         now = time.time()
-        try:
-            channel = self._contexts.find(named)
-        except apsw.Error as error:
-            _log.error("cannot look up the kid of %s: %s; check the disk of the data directory", sender, error)
-            raise UnstoredError(str(error)) from error
-        if channel is None:
-            raise RefusedError(f"kid {named.kid.hex()} is unknown, or its session is too old")
+        channel = self._channel(named, sender)
+        if by_sms and channel.bearer.standing is Standing.OFFERED:
+            raise RefusedError(f"kid {named.kid.hex()} is that of an enrolment, and nothing is enrolled by SMS")
         window = channel.window
         try:
             inner, request_id = channel.unprotect(request)
@@ -103,8 +109,11 @@ class Inbox:
             raise ReplayedError(f"it is a replay under kid {named.kid.hex()}, or too late: {error}") from error
         except (library.ProtectionInvalid, coap_error.UnparsableMessage, UnicodeDecodeError) as error:
             raise RefusedError(f"it does not verify under kid {named.kid.hex()}: {error}") from error
+        old: list[bytes] = []
         try:
             with self._database.transaction():
+                if channel.bearer.standing is Standing.FRESH:
+                    old = rekeying.use(self._database, channel.bearer.device, int(now * 1000))
                 kept = self._contexts.keep(channel, int(now * 1000))
                 # A datagram caught on its way, which somebody sends on, shall not turn the wake-ups to him.
                 if sms_number is not None and channel.bearer.name == SMS_BEARER:
@@ -116,11 +125,15 @@ class Inbox:
             _log.error("cannot store a message of %s: %s; check the disk of the data directory", sender, error)
             raise UnstoredError(str(error), channel, request_id) from error
         self._contexts.committed(kept)
+        if old:
+            self._rekeyed(channel, old)
+        if served.committed is not None:
+            served.committed()
         if served.outcome is not None:
             _report(served.outcome)
         for level, line in served.said:
             _log.log(level, "%s", line)
-        return Taken(channel, request_id, served.reply, served.outcome)
+        return Taken(channel, request_id, served.reply, served.outcome, rekeyed=bool(old))
 
     def reach(self, device: bytes, bearer: str) -> oscore.Channel | None:
         """Return the channel of a device's present session over a bearer, for a request from here.
@@ -140,43 +153,70 @@ class Inbox:
         self._contexts.committed(kept)
         return channel
 
-    def _serve(self, request: Any, channel: oscore.Channel, now: float) -> _Served:
-        match request.opt.uri_path:
-            case ("r",):
-                return self._serve_records(request, channel, now)
-            case ("m",):
-                return self._serve_mailbox(request, channel)
-            case _:
-                return _Served(aiocoap.Message(code=aiocoap.NOT_FOUND))
+    def _channel(self, named: oscore.OptionValue, sender: str) -> oscore.Channel:
+        try:
+            channel = self._contexts.find(named)
+        except apsw.Error as error:
+            _log.error("cannot look up the kid of %s: %s; check the disk of the data directory", sender, error)
+            raise UnstoredError(str(error)) from error
+        if channel is None:
+            raise RefusedError(f"kid {named.kid.hex()} is unknown, or its session is too old")
+        return channel
 
-    def _serve_records(self, request: Any, channel: oscore.Channel, now: float) -> _Served:
+    def _rekeyed(self, channel: oscore.Channel, old: list[bytes]) -> None:
+        channel.bearer = dataclasses.replace(channel.bearer, standing=Standing.OWN)
+        self._contexts.forget(old)
+        self._enrolling.forget(channel.bearer.device)
+        name = records.device_text(channel.bearer.device)
+        _log.info("%s uses its new keys; those before them are erased", name)
+        try:
+            if not self._database.erase():
+                _log.info("the old keys of %s stand in the database's log until it is next written anew", name)
+        except apsw.Error as error:
+            _log.error("cannot clear the database's log of old keys: %s; check the disk of the data directory", error)
+
+    def _serve(self, request: Any, channel: oscore.Channel, now: float) -> Served:
+        offered = channel.bearer.standing is Standing.OFFERED
+        match request.opt.uri_path:
+            case ("r",) if not offered:
+                return self._serve_records(request, channel, now)
+            case ("m",) if not offered:
+                return self._serve_mailbox(request, channel)
+            case ("e",) if offered:
+                return self._enrolling.claim(request, channel, int(now * 1000))
+            case ("k",) if channel.bearer.name != SMS_BEARER:
+                return self._enrolling.exchange(request, channel, int(now * 1000))
+            case _:
+                return plain(aiocoap.NOT_FOUND)
+
+    def _serve_records(self, request: Any, channel: oscore.Channel, now: float) -> Served:
         if request.code != aiocoap.POST:
-            return _Served(aiocoap.Message(code=aiocoap.METHOD_NOT_ALLOWED))
+            return plain(aiocoap.METHOD_NOT_ALLOWED)
         if request.opt.block1 is not None or len(request.payload) > MAX_SUBMISSION_OCTETS:
-            return _Served(aiocoap.Message(code=aiocoap.REQUEST_ENTITY_TOO_LARGE))
+            return plain(aiocoap.REQUEST_ENTITY_TOO_LARGE)
         now_ms = int(now * 1000)
         device = channel.bearer.device
         outcome = intake.take(self._database, channel.bearer, channel.session, request.payload, now_ms)
         if outcome is None:
-            return _Served(aiocoap.Message(code=aiocoap.BAD_REQUEST))
+            return plain(aiocoap.BAD_REQUEST)
         receipt = receipts.receipt(device, outcome.entry, int(now), self._signing_key, keys.KEY_ID)
         said = []
         if outcome.call is not None:
             alert, call = outcome.call.alert, outcome.call.record
             asked = assistance.ask(self._database, device, alert, call, self._signing_key, now_ms)
             said = [(logging.INFO, f"asked {records.device_text(each)}, which is near, to help") for each in asked]
-        return _Served(aiocoap.Message(code=aiocoap.CHANGED, payload=receipt), outcome, said)
+        return Served(aiocoap.Message(code=aiocoap.CHANGED, payload=receipt), outcome, said)
 
-    def _serve_mailbox(self, request: Any, channel: oscore.Channel) -> _Served:
+    def _serve_mailbox(self, request: Any, channel: oscore.Channel) -> Served:
         if request.code != aiocoap.GET:
-            return _Served(aiocoap.Message(code=aiocoap.METHOD_NOT_ALLOWED))
+            return plain(aiocoap.METHOD_NOT_ALLOWED)
         query = request.opt.uri_query
         if len(query) != 1 or not _CURSOR.fullmatch(query[0]) or int(query[0]) > messages.MAX_NUMBER:
-            return _Served(aiocoap.Message(code=aiocoap.BAD_REQUEST))
+            return plain(aiocoap.BAD_REQUEST)
         device, cursor = channel.bearer.device, int(query[0])
         if devices.device(self._database, device).revoked:
             payload = messages.answer_revoked(self._database, device, cursor)
-            return _Served(aiocoap.Message(code=aiocoap.CONTENT, payload=payload))
+            return Served(aiocoap.Message(code=aiocoap.CONTENT, payload=payload))
         answer = messages.answer(self._database, device, cursor, self._signing_key)
         said = []
         if answer.moved:
@@ -185,7 +225,7 @@ class Inbox:
                 " database was restored. Those that it has not fetched are numbered anew behind them"
             )
             said = [(logging.WARNING, line)]
-        return _Served(aiocoap.Message(code=aiocoap.CONTENT, payload=answer.payload), said=said)
+        return Served(aiocoap.Message(code=aiocoap.CONTENT, payload=answer.payload), said=said)
 
 
 def _report(outcome: intake.Outcome) -> None:

@@ -7,20 +7,24 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bondmate_sim.gateway import account, branches, evidence, messages, ranges, records
+from bondmate_sim.gateway import account, branches, enrolments, evidence, keys, messages, ranges, records
 from bondmate_sim.gateway import devices as enrolled
 from bondmate_sim.gateway.account import Missing
 from bondmate_sim.gateway.database import Database
+from bondmate_sim.gateway.enrolments import Enrolment
 from bondmate_sim.gateway.view import digest_text, fix, utc_text
 
 _MISSING_SHOWN = 100
 
 
-def devices(database: Database) -> list[dict[str, Any]]:
-    """Return every enrolled device, the oldest first."""
+def devices(database: Database, now_ms: int) -> list[dict[str, Any]]:
+    """Return every device, the oldest first: those that are enrolled, then those that are on their way to it."""
     with database.snapshot():
         rows = database.rows("SELECT id, public_key_pem, enrolled_ms, revoked_ms FROM device ORDER BY enrolled_ms, id")
-        return [_device(database, *row) for row in rows]
+        return [
+            *(_device(database, *row) for row in rows),
+            *(_under_way(database, each, now_ms) for each in enrolments.under_way(database)),
+        ]
 
 
 def _device(
@@ -37,10 +41,16 @@ def _device(
         (device,),
     )
     attempts = database.rows("SELECT received_ms, bearer, digest FROM attempt WHERE device = ? ORDER BY row", (device,))
-    numbers = account.account(database, enrolled.device(database, device))
+    known = enrolled.device(database, device)
+    numbers = account.account(database, known)
+    enrolment = enrolments.find(database, device)
     missing = list(itertools.islice(_one_by_one(numbers.missing), _MISSING_SHOWN))
     return {
         "device": records.device_text(device),
+        "state": "enrolled" if revoked_ms is None else "revoked",
+        "fingerprint": keys.fingerprint(keys.public_der(known.key)),
+        "expires_at": None,
+        "software": None if enrolment is None else enrolment.software,
         "enrolled_at": utc_text(enrolled_ms),
         "public_key_pem": public_key_pem,
         "last_seen_at": utc_text(max((seen_ms for _, seen_ms in open_sessions), default=None)),
@@ -81,6 +91,36 @@ def _device(
         ],
         "health": _health(database, device),
         "presence": _presence(database, device),
+    }
+
+
+def _under_way(database: Database, enrolment: Enrolment, now_ms: int) -> dict[str, Any]:
+    signing = None if enrolment.keys is None else enrolment.keys.signing
+    return {
+        "device": records.device_text(enrolment.device),
+        "state": enrolment.state(now_ms).value,
+        "fingerprint": None if signing is None else keys.fingerprint(signing),
+        "expires_at": utc_text(enrolment.expires_ms),
+        "software": enrolment.software,
+        "enrolled_at": None,
+        "public_key_pem": None if signing is None else keys.pem(signing),
+        "last_seen_at": None,
+        "sessions": [],
+        "revoked": enrolment.withdrawn_ms is not None,
+        "revoked_at": utc_text(enrolment.withdrawn_ms),
+        "groups": enrolments.groups(database, enrolment.device),
+        "mailbox": {"newest": 0, "fetched": 0},
+        "forks": [],
+        "branches": [],
+        "attempts": [],
+        "missing": [],
+        "missing_count": 0,
+        "missing_before_loss": [],
+        "thinned": {reason.name.lower(): 0 for reason in records.Reason},
+        "lost_with_store": 0,
+        "store_lost": [],
+        "health": None,
+        "presence": None,
     }
 
 

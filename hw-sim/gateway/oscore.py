@@ -4,6 +4,7 @@ A context is derived on first sight of (kid, session), kept only once a message 
 its replay window after a restart. It sends and receives nothing.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from aiocoap import oscore as library
@@ -116,6 +117,7 @@ class Contexts:
         if bearer is None:
             return None
         kept = sessions.find(self._database, named.kid, named.session)
+        # Of a kid that is not the device's own yet no counter is known, and none decides anything.
         if kept is None and not sessions.may_begin(named.session, bearer.highest_counter):
             return None
         if kept is not None and not kept.open:
@@ -137,3 +139,8 @@ class Contexts:
         self._open[kid, kept.channel.session] = kept.channel
         for session in kept.closed:
             self._open.pop((kid, session), None)
+
+    def forget(self, kids: Collection[bytes]) -> None:
+        """Forget the contexts of kids that are known no more."""
+        for named in [each for each in self._open if each[0] in kids]:
+            del self._open[named]

@@ -19,6 +19,8 @@ _MAX_DEVICES = 1000
 _MAX_SMPP_USER = 15
 """SMPP 3.4, section 4.1.5: a C-octet string of at most 16 octets, with its end."""
 
+DEFAULT_DAYS = 14
+_MAX_DAYS = 366
 _MAX_GROUP = 64
 _MAX_MINUTES = exercises.MAX_S // 60
 _MAX_RADIUS_M = 2**32 - 1
@@ -49,7 +51,13 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         return added
 
     _run(command("run", "Answer devices until stopped.", json_flag=False))
-    _enrol(command("enrol", "Make new devices and write an enrolment file for each."))
+    _enrol(command("enrol", "Make new devices, and an enrolment file for each."))
+    approve = command("approve", "Approve a new device's key, by the fingerprint that the device shows.")
+    _device(approve)
+    approve.add_argument("--fingerprint", type=_fingerprint, required=True, metavar="ABCD-EFGH-IJKL-MNOP")
+    approve.add_argument("--by", metavar="NAME", help="your name (default: the login name)")
+    _device(command("withdraw", "Let the enrolment file of a device that is not enrolled yet not be used any more."))
+    command("force-key", "Show the public key that enrolment files are signed with, for the devices' image.")
     command("alerts", "Show the alerts that are held.")
     _alert_id(command("ack", "Tell an officer that a human saw the alert."))
     _alert_id(command("close", "End an alert: the officer's device takes it as over."))
@@ -75,7 +83,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     group.add_argument("groups", type=_group, nargs="*", metavar="GROUP")
     sent = command("messages", "Show what was sent to devices, and what became of it.")
     sent.add_argument("device", type=_device_id, nargs="?", metavar="DEVICE", help="show one device's alone")
-    command("devices", "Show the enrolled devices.")
+    command("devices", "Show the devices, enrolled or on their way to it.")
     _device(command("revoke", "Refuse a device's records from now on."))
     return made
 
@@ -112,7 +120,15 @@ def _run(serve: argparse.ArgumentParser) -> None:
 
 def _enrol(enrol: argparse.ArgumentParser) -> None:
     enrol.add_argument("--count", type=_count, required=True, metavar="N", help="how many devices")
-    enrol.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write the files")
+    kind = enrol.add_mutually_exclusive_group(required=True)
+    kind.add_argument(
+        "--out", type=Path, metavar="DIR", help="make devices with their keys, and write their credentials here"
+    )
+    kind.add_argument(
+        "--cards",
+        action="store_true",
+        help="print, with --json, the signed files for the cards of devices that make their keys themselves",
+    )
     enrol.add_argument(
         "--address",
         type=_address,
@@ -128,6 +144,19 @@ def _enrol(enrol: argparse.ArgumentParser) -> None:
         dest="groups",
         metavar="GROUP",
         help="a group that they are in; may be repeated",
+    )
+    cards = enrol.add_argument_group("cards", "What --cards takes beside these.")
+    cards.add_argument(
+        "--valid-days",
+        type=_days,
+        metavar="D",
+        help=f"for how many days a device can begin with its file, 1 to {_MAX_DAYS} (default: {DEFAULT_DAYS})",
+    )
+    cards.add_argument("--approve", action="store_true", help="let a human approve each device's key")
+    cards.add_argument(
+        "--network",
+        metavar="FILE",
+        help="what the devices need to know of the network, in TOML; - reads it from standard input",
     )
 
 
@@ -192,6 +221,16 @@ def _address(value: str) -> str:
 
 def _count(value: str) -> int:
     return _whole(value, _MAX_DEVICES)
+
+
+def _days(value: str) -> int:
+    return _whole(value, _MAX_DAYS)
+
+
+def _fingerprint(value: str) -> str:
+    if not re.fullmatch(r"[A-Z2-7]{4}(-[A-Z2-7]{4}){3}", value, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{value!r} is no fingerprint: four groups of four, as ABCD-EFGH-IJKL-MNOP")
+    return value
 
 
 def _minutes(value: str) -> int:

@@ -58,6 +58,10 @@ class Pushes:
         if channel.bearer.name in BEARERS:
             self._heard[channel.bearer.device] = _Heard(channel, remote, now_s)
 
+    def forget(self, device: bytes) -> None:
+        """Forget the address of a device, which was heard there under keys that are no more."""
+        self._heard.pop(device, None)
+
     def push_to_newest(self, device: bytes, receipt: bytes, now_s: float) -> None:
         """Push a receipt to the newest address of a device, under the context heard there, if there is a fresh one."""
         heard = self._fresh(device, now_s)

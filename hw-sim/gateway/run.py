@@ -73,7 +73,7 @@ def run(data_dir: Path, host: str, port: int, announce: Callable[[str], None], s
     _log_to_stderr()
     files.make_directory(data_dir)
     with _alone(data_dir), contextlib.closing(Database(data_dir, create=True)) as database:
-        inbox = Inbox(database, keys.load_or_create(data_dir))
+        inbox = Inbox(database, keys.load_or_create(data_dir), keys.load_or_create(data_dir, keys.Purpose.DH))
         shown = f"[{host}]" if ":" in host else host
         with contextlib.closing(_bind(host, port)) as sock:
             asyncio.run(_serve(database, inbox, sms, sock, lambda: announce(f"coap://{shown}:{sock.getsockname()[1]}")))

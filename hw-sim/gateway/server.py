@@ -49,6 +49,8 @@ class Site(interfaces.Resource):  # type: ignore[misc]
             return aiocoap.Message(code=aiocoap.UNAUTHORIZED)
         except UnstoredError as error:
             return _unavailable(error)
+        if taken.rekeyed:
+            self._pushes.forget(taken.channel.bearer.device)
         self._pushes.heard(taken.channel, request.remote, asyncio.get_running_loop().time())
         if taken.outcome is not None and taken.outcome.repeated:
             self._pushes.push(taken.channel, request.remote, taken.reply.payload)

@@ -109,8 +109,9 @@ def save(
             "reserved": sender_reserved,
         },
     )
-    ((highest,),) = database.rows("SELECT highest_counter FROM bearer WHERE kid = ?", (kid,))
-    if highest is None or behind(counter(session), highest) < 0:
+    # The kid of an enrolment has no bearer: no counter is kept for it.
+    kept = database.rows("SELECT highest_counter FROM bearer WHERE kid = ?", (kid,))
+    if kept and (kept[0][0] is None or behind(counter(session), kept[0][0]) < 0):
         database.rows("UPDATE bearer SET highest_counter = ? WHERE kid = ?", (counter(session), kid))
     return [
         closed

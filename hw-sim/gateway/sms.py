@@ -212,7 +212,7 @@ class SmsFace:
             return True
         try:
             number = sms.sender if _NUMBER.fullmatch(sms.sender) else None
-            taken = self._inbox.take(request, f"SMS of {_shown(sms.sender)}", number)
+            taken = self._inbox.take(request, f"SMS of {_shown(sms.sender)}", number, by_sms=True)
         except ReplayedError:
             self._ignore(Ignored.REPLAY, sms)
         except RefusedError as why:
@@ -224,6 +224,8 @@ class SmsFace:
         return True
 
     def _answer(self, taken: Taken, sms: Sms) -> None:
+        if taken.rekeyed:
+            self._pushes.forget(taken.channel.bearer.device)
         if taken.outcome is None:
             self._ignore(Ignored.NO_SUBMISSION, sms)
             return

@@ -173,6 +173,8 @@ def _warnings(shown: dict[str, Any]) -> list[str]:
 
 
 def _device(shown: dict[str, Any]) -> str:
+    if shown["enrolled_at"] is None:
+        return _under_way(shown)
     state = f"REVOKED {_moment(shown['revoked_at'])}" if shown["revoked"] else "active"
     session = shown["sessions"][-1] if shown["sessions"] else "none"
     times = f"enrolled {_moment(shown['enrolled_at'])}  last seen {_moment(shown['last_seen_at'])}"
@@ -205,6 +207,26 @@ def _device(shown: dict[str, Any]) -> str:
         last = _moment(shown["attempts"][-1]["received_at"])
         lines.append(f"  ATTEMPTS since it was revoked: {len(shown['attempts'])}, the last {last}")
     return "\n".join(lines)
+
+
+def _under_way(shown: dict[str, Any]) -> str:
+    line = f"{shown['device']}  {shown['state']}"
+    match shown["state"]:
+        case "withdrawn":
+            line += f" {_moment(shown['revoked_at'])}"
+        case "offered":
+            line += f"  not asked yet, its file expires {_moment(shown['expires_at'])}"
+        case "expired":
+            line += f" {_moment(shown['expires_at'])}"
+        case "waiting":
+            line += f"  approve it if the device shows {shown['fingerprint']}"
+        case "taken":
+            line += f"  its key is {shown['fingerprint']}, it uses no channel keys of its own yet"
+        case _:
+            pass
+    software = "" if not shown["software"] else f"  software {_safe(shown['software'])}"
+    groups = f"  groups {', '.join(shown['groups'])}" if shown["groups"] else ""
+    return f"{line}{software}{groups}"
 
 
 def _missing(shown: dict[str, Any]) -> list[str]:

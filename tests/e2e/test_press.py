@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bondmate.app import END_S
+from bondmate.running import END_S
 from bondmate_sim.board_client import BoardClient
 from bondmate_sim.palm import Pattern, felt, pulses
 from bondmate_sim.process import Process, wait_until

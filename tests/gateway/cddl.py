@@ -17,6 +17,9 @@ from pycddl import Schema, ValidationError  # type: ignore[import-untyped]
 __all__ = [
     "ValidationError",
     "validate_body",
+    "validate_enrol_answer",
+    "validate_enrol_request",
+    "validate_enrolment",
     "validate_message",
     "validate_message_payload",
     "validate_messages",
@@ -24,11 +27,13 @@ __all__ = [
     "validate_receipt_payload",
     "validate_record",
     "validate_record_payload",
+    "validate_rekey_answer",
+    "validate_rekey_request",
 ]
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "bondmate.cddl").read_text().replace("h''", "bstr .size 0")
 _PAYLOAD_TAIL = re.compile(r"^  \? body: any,.*\n  \* any.*\n", re.MULTILINE)
-_RECEIPT_TAIL = re.compile(r"^  \* any *\n\]", re.MULTILINE)
+_RECEIPT_TAIL = re.compile(r"(?<=receipt-entry\],\n)  \* any *\n\]", re.MULTILINE)
 _NOTE = re.compile(r", \? note: tstr .size \(1\.\.120\)\]")
 _MESSAGE_STATE = re.compile(r"^message-state += (\[.*\]) .*\n +/ (\[.*\])", re.MULTILINE)
 _REASON = re.compile(r"^  \? reason:", re.MULTILINE)
@@ -134,3 +139,53 @@ def _validate_sign1(tagged: bytes) -> bytes:
 
 def _validate(rule: str, text: str, data: bytes) -> None:
     Schema(f"start = {rule}\n{text}").validate_cbor(data)
+
+
+def validate_enrolment(tagged: bytes) -> None:
+    """Validate a tagged COSE_Sign1 as an enrolment file. Raises ValidationError."""
+    payload = _validate_sign1(tagged)
+    content: Any = cbor2.loads(payload)
+    assert cbor2.loads(tagged).value[1] == {}
+    text = _without_tail(_TEXT, "enrolment-payload", len(content) - 7)
+    text = text.replace("network: network / null", "network: null" if content[6] is None else "network: any")
+    _validate("enrolment-payload", text, payload)
+    if content[6] is not None:
+        _validate("network", _TEXT, cbor2.dumps(content[6]))
+
+
+def validate_enrol_request(tagged: bytes) -> None:
+    """Validate a tagged COSE_Sign1 as a request of `POST /e`. Raises ValidationError."""
+    payload = _validate_sign1(tagged)
+    assert cbor2.loads(tagged).value[1] == {}
+    _validate("enrol-payload", _without_tail(_TEXT, "enrol-payload", len(cbor2.loads(payload)) - 4), payload)
+
+
+def validate_enrol_answer(tagged: bytes) -> None:
+    """Validate a tagged COSE_Sign1 as an answer to `POST /e`. Raises ValidationError."""
+    payload = _validate_sign1(tagged)
+    assert list(cbor2.loads(tagged).value[1]) == [4]
+    text = _without_tail(_TEXT, "enrol-answer-payload", len(cbor2.loads(payload)) - 3)
+    _validate("enrol-answer-payload", text, payload)
+
+
+def validate_rekey_request(payload: bytes) -> None:
+    """Validate a request of `POST /k`. Raises ValidationError."""
+    _validate("rekey-request", _TEXT.replace("step: 1 / 3", "step: 1..3"), payload)
+
+
+def validate_rekey_answer(payload: bytes) -> None:
+    """Validate an answer to `POST /k`. Raises ValidationError."""
+    _validate("rekey-answer", _TEXT, payload)
+
+
+def _without_tail(text: str, rule: str, more: int) -> str:
+    """Write out the optional elements at the end of a rule's array: so many are there."""
+    found, count = re.subn(
+        rf"(^{rule} += \[.*?),\s*\* any,?\s*\]",
+        lambda match: match[1] + ", any" * more + "]",
+        text,
+        count=1,
+        flags=re.MULTILINE | re.DOTALL,
+    )
+    assert count == 1
+    return found

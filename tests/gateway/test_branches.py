@@ -62,7 +62,7 @@ class Card:
 
     def branches(self) -> Any:
         name = records.device_text(self.made.device)
-        (shown,) = [each for each in inventory.devices(self.database) if each["device"] == name]
+        (shown,) = [each for each in inventory.devices(self.database, 0) if each["device"] == name]
         return shown["branches"]
 
     def name(self, session: bytes, sequence: int) -> str:

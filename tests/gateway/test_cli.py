@@ -7,8 +7,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from bondmate_sim.gateway import cli
+from bondmate_sim.gateway import cli, keys
 from tests.gateway.conftest import command
+from tests.gateway.recruit import Office, of_command
 
 
 def test_enrol_writes_one_private_file_a_device_and_says_which(tmp_path: Path) -> None:
@@ -288,3 +289,84 @@ def test_numbers_are_gapless_though_many_write_at_once(names: list[str]) -> None
     assert sum(len(each.splitlines()) for each in said) == 32
     for name, count in zip(names, (24, 8), strict=True):
         assert [each["number"] for each in command("messages", name)] == list(range(1, count + 1))
+
+
+# --- Enrolment by cards -----------------------------------------------------------------------------
+
+
+def test_cards_are_printed_with_secrets_from_a_file_and_written_nowhere(tmp_path: Path) -> None:
+    described = tmp_path / "network.toml"
+    described.write_text('sim_pin = "0000"\n')
+    data = tmp_path / "data"
+    options = ("--data", data, "--network", described, "--valid-days", "2", "--group", "north")
+    shown = command("enrol", "--count", "3", "--cards", *options)
+    assert [sorted(each) for each in shown] == [["device", "expires_at", "file"]] * 3
+    force = command("force-key", "--data", data)
+    assert [of_command(each, force["public_key_pem"]).network for each in shown] == [{3: "0000"}] * 3
+    listed = command("devices", "--data", data)
+    assert [(each["state"], each["fingerprint"], each["public_key_pem"], each["groups"]) for each in listed] == [
+        ("offered", None, None, ["north"])
+    ] * 3
+    assert {each["expires_at"] for each in shown} == {each["expires_at"] for each in listed}
+    assert sorted(each.name for each in data.iterdir()) == [
+        "dh-key.pem",
+        "force-key.pem",
+        "gateway.db",
+        "signing-key.pem",
+    ]
+
+
+def test_what_does_not_go_together_is_usage(tmp_path: Path) -> None:
+    for arguments in (
+        "enrol --count 1 --cards",
+        "enrol --count 1 --cards --out . --json",
+        "enrol --count 1 --out . --approve",
+        "enrol --count 1 --cards --json --valid-days 0",
+        "enrol --count 1 --cards --json" + " --address coap://192.0.2.7:5683" * 9,
+        "approve BM-7f3a09c1 --fingerprint abcd",
+        "approve BM-7f3a09c1",
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*arguments.split(), "--data", str(tmp_path / "data")])
+        assert ended.value.code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_is_approved_by_its_fingerprint_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    office = Office(tmp_path)
+    recruit = office.recruit(office.file(approval=True))
+    name, data = recruit.file.name, ("--data", str(tmp_path))
+    wrong = "ABCD-EFGH-IJKL-MNOP"
+    approve = ("approve", name, *data, "--by", "Ann", "--fingerprint")
+    assert "has not asked yet" in fails(capsys, *approve, wrong)
+    assert recruit.ask() == 1
+    right = keys.fingerprint(recruit.der)
+    refused = fails(capsys, *approve, wrong)
+    assert wrong in refused
+    assert right in refused
+    assert recruit.ask() == 1
+    assert command(*approve, right)["state"] == command(*approve, right)["state"] == "taken"
+    assert recruit.ask() == 0
+    assert "needs no approval" in fails(capsys, "approve", office.file().name, *data, "--fingerprint", wrong)
+    office.database.close()
+
+
+def test_a_file_is_withdrawn_until_its_device_is_enrolled_and_revoke_does_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office = Office(tmp_path)
+    data = ("--data", str(tmp_path))
+    for what in ("withdraw", "revoke"):
+        recruit = office.recruit()
+        shown = command(what, recruit.file.name, *data)
+        assert (shown["state"], shown["revoked"]) == ("withdrawn", True)
+        assert recruit.ask() == 3
+        approve = ("approve", recruit.file.name, *data, "--by", "Ann", "--fingerprint", "AAAA-AAAA-AAAA-AAAA")
+        assert "was withdrawn" in fails(capsys, *approve)
+    enrolled, _ = office.enrolled()
+    assert "is enrolled" in fails(capsys, "withdraw", enrolled.file.name, *data)
+    assert command("revoke", enrolled.file.name, *data)["state"] == "revoked"
+    assert "no enrolment file was made here" in fails(capsys, "withdraw", "BM-00000000", *data)
+    assert cli.main(["devices", *data]) == 0
+    assert "withdrawn" in capsys.readouterr().out
+    office.database.close()

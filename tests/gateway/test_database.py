@@ -67,7 +67,7 @@ def test_a_database_of_version_1_is_brought_here_with_all_it_holds(tmp_path: Pat
             assert migrated.rows("PRAGMA foreign_key_check") == []
             assert view.alerts(migrated) == shown
             assert migrated.rows("SELECT tagged FROM record WHERE kind = 1") == [(alert,)]
-            (listed,) = inventory.devices(migrated)
+            (listed,) = inventory.devices(migrated, 0)
             assert (listed["groups"], listed["mailbox"]) == ([], {"newest": 0, "fetched": 0})
     with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
         device.database = migrated
@@ -87,7 +87,7 @@ def test_a_migrated_database_has_the_schema_of_a_new_one(tmp_path: Path) -> None
 def test_a_migration_that_fails_leaves_the_old_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with contextlib.closing(Database(tmp_path / "new", create=True)) as new:
         of_version_1(tmp_path / "old", new)
-    monkeypatch.setattr(schema, "_STEPS", (schema._SCHEMA_1, schema._SCHEMA_2 + "CREATE nonsense"))
+    monkeypatch.setattr(schema, "_STEPS", (schema._SCHEMA_1, schema._SCHEMA_2, schema._SCHEMA_3 + "CREATE nonsense"))
     with pytest.raises(apsw.SQLError):
         Database(tmp_path / "old", create=False)
     with contextlib.closing(apsw.Connection(str(tmp_path / "old" / "gateway.db"))) as old:

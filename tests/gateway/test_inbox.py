@@ -19,7 +19,7 @@ Take = Callable[[Request], Taken]
 
 @pytest.fixture
 def take(database: Database, tmp_path: Path) -> Take:
-    inbox = Inbox(database, keys.load_or_create(tmp_path))
+    inbox = Inbox(database, keys.load_or_create(tmp_path), keys.load_or_create(tmp_path, keys.Purpose.DH))
     return lambda request: inbox.take(aiocoap.Message.decode(request.raw), "a test")
 
 
@@ -223,19 +223,26 @@ def test_colleagues_who_are_near_are_asked_with_the_same_commit(
 
 
 def test_a_device_that_was_never_heard_cannot_be_reached(database: Database, device: Twin, tmp_path: Path) -> None:
-    assert Inbox(database, keys.load_or_create(tmp_path)).reach(device.device, "sms") is None
+    assert (
+        Inbox(database, keys.load_or_create(tmp_path), keys.load_or_create(tmp_path, keys.Purpose.DH)).reach(
+            device.device, "sms"
+        )
+        is None
+    )
 
 
 def test_reaching_out_spends_no_number_twice_and_changes_no_last_seen(
     database: Database, device: Twin, tmp_path: Path
 ) -> None:
-    inbox = Inbox(database, keys.load_or_create(tmp_path))
+    inbox = Inbox(database, keys.load_or_create(tmp_path), keys.load_or_create(tmp_path, keys.Purpose.DH))
     inbox.take(aiocoap.Message.decode(device.protect(device.record()).raw), "a test")
     seen = database.rows("SELECT max(seen_ms) FROM session")
     numbers = []
     for _ in range(2):
         # Each time as after a restart.
-        channel = Inbox(database, keys.load_or_create(tmp_path)).reach(device.device, "sms")
+        channel = Inbox(database, keys.load_or_create(tmp_path), keys.load_or_create(tmp_path, keys.Purpose.DH)).reach(
+            device.device, "sms"
+        )
         assert channel is not None
         assert channel.session == device.session
         numbers += [channel.new_sequence_number() for _ in range(3)]
@@ -244,7 +251,7 @@ def test_reaching_out_spends_no_number_twice_and_changes_no_last_seen(
 
 
 def test_the_newest_session_by_its_counter_is_the_present_one(database: Database, device: Twin, tmp_path: Path) -> None:
-    inbox = Inbox(database, keys.load_or_create(tmp_path))
+    inbox = Inbox(database, keys.load_or_create(tmp_path), keys.load_or_create(tmp_path, keys.Purpose.DH))
     with Twin(device.file, ("127.0.0.1", 9), counter=9) as newest:
         for each in (newest, device):
             inbox.take(aiocoap.Message.decode(each.protect(each.record()).raw), "a test")

@@ -83,7 +83,7 @@ class Desk:
         self.database = database
         self.provider = Provider()
         self.key = keys.load_or_create(place)
-        self.face = SmsFace(Inbox(database, self.key), Pushes(), self.provider)
+        self.face = SmsFace(Inbox(database, self.key, self.key), Pushes(), self.provider)
         self.made: dict[str, Credentials] = {}
         self._place = place
         self._names = itertools.count(1)
@@ -377,10 +377,10 @@ def test_a_message_that_trips_the_gateway_holds_up_no_other(
     taking = itertools.count()
     take = Inbox.take
 
-    def trips_once(inbox: Inbox, *arguments: Any) -> Any:
+    def trips_once(inbox: Inbox, *arguments: Any, by_sms: bool) -> Any:
         if next(taking) == 0:
             raise RuntimeError("a bug")
-        return take(inbox, *arguments)
+        return take(inbox, *arguments, by_sms=by_sms)
 
     monkeypatch.setattr(Inbox, "take", trips_once)
     messages = [desk.sms(device.sms(compact(device.record(sequence=number)))) for number in (1, 2)]
@@ -460,7 +460,7 @@ def test_a_receipt_that_is_refused_holds_up_no_other(desk: Desk, device: Twin, l
 
 def test_receipts_that_wait_for_a_provider_are_bounded(desk: Desk, device: Twin, monkeypatch: Any) -> None:
     monkeypatch.setattr(sms, "_MAX_WAITING", 3)
-    desk.face = SmsFace(Inbox(desk.database, desk.key), Pushes(), desk.provider)
+    desk.face = SmsFace(Inbox(desk.database, desk.key, desk.key), Pushes(), desk.provider)
     desk.provider.answers = lambda: False
     messages = [desk.sms(device.sms(compact(device.record(sequence=number)))) for number in range(1, 10)]
     assert len(desk.take(*messages)) == 1

@@ -80,7 +80,7 @@ export function settingsView(known) {
         setText(duty, t(`duty.${status.duty}`));
         setData(shift, "to", status.duty === "on" ? "off" : "on");
         setText(shift, t(status.duty === "on" ? "settings.duty.end" : "settings.duty.begin"));
-        setText(about, `${status.device} · ${t("settings.version", { version: status.version })}`);
+        setText(about, `${status.device ?? "–"} · ${t("settings.version", { version: status.version })}`);
       }
       shift.disabled = !status || connection === "refused";
     },
