@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bondmate_sim.gateway import database as schema
-from bondmate_sim.gateway import inventory, records, view
+from bondmate_sim.gateway import inventory, records, sessions, view
 from bondmate_sim.gateway.database import SCHEMA_VERSION, Database, DatabaseError
 from bondmate_sim.gateway.desk import Desk
 from tests.gateway.device import Device, fix_at
@@ -74,6 +74,20 @@ def test_a_database_of_version_1_is_brought_here_with_all_it_holds(tmp_path: Pat
         desk = Desk(migrated, ec.generate_private_key(ec.SECP256R1()), "Ann", device.now_ms)
         assert desk.handle(shown[0]["alert_id"], close=False)["number"] == 1
         assert view.alerts(migrated)[0]["state"] == "acknowledged"
+
+
+def test_sessions_with_their_windows_come_through_a_migration(tmp_path: Path) -> None:
+    with contextlib.closing(Database(tmp_path / "held", create=True)) as held:
+        device = Device(held)
+        for number in range(3):
+            with held.transaction():
+                session = bytes([0, number, 0, 0, 0, 1])
+                sessions.save(held, device.made.kids["ip"], session, sessions.Window(number, 5), 32, now_ms=7)
+        before = held.rows("SELECT * FROM session ORDER BY id")
+        of_version_1(tmp_path / "old", held)
+    with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
+        assert migrated.rows("SELECT * FROM session ORDER BY id") == before
+        assert len(before) == 3
 
 
 def test_a_migrated_database_has_the_schema_of_a_new_one(tmp_path: Path) -> None:
