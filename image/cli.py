@@ -7,10 +7,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bondmate_image import build, flash
+from bondmate_image import build, enrol, flash, labels
 from bondmate_image.errors import ImageError
 
-_COMMANDS = (build, flash)
+_COMMANDS = (build, flash, enrol, labels)
 """Modules with `add_parser(parsers)`: it adds the command, and sets `command` to the function that runs it."""
 
 
