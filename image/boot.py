@@ -19,7 +19,7 @@ from bondmate_image.errors import ImageError
 from bondmate_image.targets import Target
 from bondmate_image.writing import drop_cached
 
-LABEL = "BOOT"
+LABEL = "BONDMATE"
 
 _MOST = 4 * MAX_OCTETS
 """Octets that any of the tools may answer: a directory's names, or one file."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Protocol, TextIO
 
 from bondmate_image.console import complain, say
-from bondmate_image.progress import Progress
+from bondmate_image.meter import Progress
 
 _LOG_EVERY_PERCENT = 10
 

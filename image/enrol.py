@@ -3,14 +3,15 @@
 import argparse
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bondmate_image import boot, enrolment, gateway, sheet, targets
+from bondmate_image import boot, enrolment, gateway, targets
 from bondmate_image.boot import Boot
 from bondmate_image.console import complain, say
 from bondmate_image.enrolment import Enrolment
 from bondmate_image.errors import ImageError
+from bondmate_image.label import Label, printer
 
 _MAX_COUNT = 1000
 _MAX_NETWORK = 64 << 10
@@ -51,10 +52,12 @@ def _enrol(arguments: argparse.Namespace) -> None:
         arguments.usage("--from takes cards, and nothing that is said to the gateway")
     if cards and arguments.count not in {None, len(cards)}:
         arguments.usage(f"--count {arguments.count} is not the number of cards, {len(cards)}")
+    # What labels lack is said before anything is done.
+    print_labels = None if arguments.labels is None else printer(arguments.labels)
     if arguments.out is not None:
         made = _make(arguments, arguments.count or 1)
         _keep(made, arguments.out)
-        _print_labels(arguments, made)
+        _say_labels(print_labels, made)
         return
     with contextlib.ExitStack() as stack:
         boots = _open(cards, stack)
@@ -64,7 +67,7 @@ def _enrol(arguments: argparse.Namespace) -> None:
             _refuse_enrolled(boots)
             given = _make(arguments, len(boots))
         done, failures = _put(boots, given, arguments.prepared)
-    _print_labels(arguments, done)
+    _say_labels(print_labels, done)
     if failures:
         raise ImageError(f"{len(failures)} of {len(boots)} cards NOT ENROLLED:\n  " + "\n  ".join(failures))
 
@@ -176,6 +179,6 @@ def _keep(made: Sequence[Enrolment], directory: Path) -> None:
     complain("bondmate-image: these files hold secrets until they were used: keep them where nobody else reads")
 
 
-def _print_labels(arguments: argparse.Namespace, devices: Sequence[Enrolment]) -> None:
-    if arguments.labels is not None and devices:
-        say(sheet.write(arguments.labels, [sheet.Label(each.device, each.issued_s, None) for each in devices]))
+def _say_labels(print_labels: Callable[[Sequence[Label]], str] | None, devices: Sequence[Enrolment]) -> None:
+    if print_labels is not None and devices:
+        say(print_labels([Label(each.device, each.issued_s, None) for each in devices]))

@@ -15,8 +15,8 @@ from bondmate_image import plan, targets, writing
 from bondmate_image.console import say
 from bondmate_image.display import Display, JsonLines, PlainLines, Terminal
 from bondmate_image.errors import ImageError
+from bondmate_image.meter import Progress, minutes
 from bondmate_image.plan import Plan
-from bondmate_image.progress import Progress, minutes
 from bondmate_image.targets import Target
 from bondmate_image.writing import Phase
 

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bondmate_image import gateway, sheet
+from bondmate_image import gateway
 from bondmate_image.console import say
 from bondmate_image.errors import ImageError
-from bondmate_image.sheet import Label
+from bondmate_image.label import Label, printer
 
 _GROUP = "[A-Z2-7]{4}"
 _FINGERPRINT = re.compile("-".join([_GROUP] * 4))
@@ -30,12 +30,13 @@ def add_parser(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _labels(arguments: argparse.Namespace) -> None:
+    print_labels = printer(arguments.out)
     known = of(gateway.ask(arguments.gateway, "devices", ["--json"]))
     if not known:
         raise ImageError(
             f"no device has made its key yet, says the gateway {arguments.gateway}. Start one with its card"
         )
-    say(sheet.write(arguments.out, known))
+    say(print_labels(known))
 
 
 def of(devices: Any) -> list[Label]:

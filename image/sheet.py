@@ -1,4 +1,4 @@
-"""Sheets of labels: what sticks on a device, as PDF. Pure, but for writing the file.
+"""Sheets of labels, as PDF. Pure.
 
 24 labels of 70 x 37 mm on A4, as Avery 3474 and many others; on plain paper the hair-lines are for scissors.
 """
@@ -6,39 +6,17 @@
 import datetime
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import segno
 from fpdf import FPDF
+
+from bondmate_image.label import Label, qr_text
 
 _COLUMNS, _ROWS = 3, 8
 _WIDTH_MM, _HEIGHT_MM = 70.0, 37.0
 _TOP_MM = 0.5
 _QR_MM = 29.0
 _GREY = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What stands on one: the device, a day, and its key's fingerprint where it has a key."""
-
-    device: str
-    day_s: int | None
-    """UTC, as any of its seconds since 1970: when it was enrolled, or its file made; None while it waits."""
-
-    fingerprint: str | None
-
-
-def qr_text(label: Label) -> str:
-    """Return what a scanner reads: the device, and behind a blank the fingerprint. Never a secret."""
-    return label.device if label.fingerprint is None else f"{label.device} {label.fingerprint}"
-
-
-def write(path: Path, labels: Sequence[Label]) -> str:
-    """Write the sheets, and return what to say of them. OSError."""
-    path.write_bytes(pdf(labels))
-    return f"{path}  {len(labels)} label{'s' if len(labels) > 1 else ''}"
 
 
 def pdf(labels: Sequence[Label]) -> bytes:

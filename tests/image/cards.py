@@ -69,7 +69,7 @@ def blank(path: Path, octets: int = 3000 * BLOCK) -> Path:
     return path
 
 
-def bootable(path: Path, label: str = "BOOT") -> Path:
+def bootable(path: Path, label: str = "BONDMATE") -> Path:
     """A card with a master boot record whose first partition is a FAT file system."""
     need("mformat", "mtools")
     path.write_bytes(b"")

@@ -66,7 +66,7 @@ def test_a_file_in_capitals_is_the_same_file(opened: Boot, card: Path, tmp_path:
 
 def test_another_label_is_another_card(tmp_path: Path) -> None:
     assert refusal(cards.bootable(tmp_path / "other", "DATA")) == (
-        "has the label DATA on its first partition, and not BOOT. Flash it first with 'bondmate-image flash'"
+        "has the label DATA on its first partition, and not BONDMATE. Flash it first with 'bondmate-image flash'"
     )
 
 

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from bondmate_image.display import JsonLines, PlainLines, Terminal
-from bondmate_image.progress import Progress
+from bondmate_image.meter import Progress
 
 
 @pytest.fixture

@@ -207,3 +207,8 @@ def test_what_contradicts_itself_is_usage(words: list[str], why: str, capsys: py
         cli.main(["enrol", *words])
     assert stop.value.code == 2
     assert why in capsys.readouterr().err
+
+
+def test_labels_that_cannot_be_printed_are_said_before_the_gateway_is_asked(desk: Desk, two: list[Path]) -> None:
+    assert enrol(desk, "--labels", "/nowhere/labels.pdf", *two) == 1
+    assert desk.asked == []

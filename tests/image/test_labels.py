@@ -6,7 +6,7 @@ import pytest
 
 from bondmate_image import cli, labels
 from bondmate_image.errors import ImageError
-from bondmate_image.sheet import Label
+from bondmate_image.label import Label
 from tests.image.desk import Desk
 
 FINGERPRINT = "ABCD-EFGH-IJKL-MN23"

@@ -1,4 +1,4 @@
-from bondmate_image.progress import Progress, minutes
+from bondmate_image.meter import Progress, minutes
 
 
 def test_rate_and_time_left_are_of_the_phase() -> None:
