@@ -156,7 +156,7 @@ def _put(boots: Sequence[Boot], given: Sequence[Enrolment], prepared: Path | Non
                 each.write(device.file)
                 say(f"{card}  {device.device}")
         except (ImageError, OSError) as error:
-            kept = f"its file stays in {prepared}" if prepared else f"run 'bondmate-gateway revoke {device.device}'"
+            kept = f"its file stays in {prepared}" if prepared else f"run 'bondmate-gateway withdraw {device.device}'"
             failures.append(f"{card} {error}. {device.device} is on no card: {kept}")
             continue
         done.append(device)

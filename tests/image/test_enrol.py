@@ -126,7 +126,7 @@ def test_a_card_that_fails_stops_no_other_and_its_device_is_named(
     assert enrol(desk, "--labels", tmp_path / "labels.pdf", *two) == 1
     said = capsys.readouterr()
     assert (
-        f"1 of 2 cards NOT ENROLLED:\n  {two[0]} burns. {ONE} is on no card: run 'bondmate-gateway revoke {ONE}'"
+        f"1 of 2 cards NOT ENROLLED:\n  {two[0]} burns. {ONE} is on no card: run 'bondmate-gateway withdraw {ONE}'"
         in (said.err)
     )
     assert held(two[1]) == file(TWO)
