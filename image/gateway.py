@@ -113,12 +113,13 @@ def ask(gateway: Gateway, name: str, arguments: Sequence[str], given: bytes | No
             f"the gateway {gateway} did not answer within {_PATIENCE_S} s. See whether it hangs"
         ) from error
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+        said = lines[-1].rstrip(".")
         if isinstance(gateway, Remote) and done.returncode == _SSH_FAILED:
             raise ImageError(
-                f"{gateway} was not reached; ssh says: {said[0]}. Log in there once with ssh, then try again"
+                f"{gateway} was not reached; ssh says: {said}. Log in there once with ssh, then try again"
             )
-        raise ImageError(f"the gateway {gateway} refused; it says: {said[0]}")
+        raise ImageError(f"the gateway {gateway} refused; it says: {said}")
     try:
         return json.loads(done.stdout)
     except (ValueError, RecursionError) as error:

@@ -175,3 +175,16 @@ def test_an_error_of_whoever_is_told_ends_it(planned: Plan, tmp_path: Path) -> N
     with pytest.raises(KeyError):
         flash(planned, card, tell)
     assert not any(card.read_bytes()[:512])
+
+
+def test_what_is_remembered_can_be_dropped(tmp_path: Path) -> None:
+    card = cards.blank(tmp_path / "card", 2 * BLOCK)
+    with cards.loop(card) as device, device.open("rb", buffering=0) as reader:
+        assert os.pread(reader.fileno(), 1, 0) == b"\xa5"
+        with card.open("r+b") as file:
+            file.write(b"new")
+            file.flush()
+            os.fsync(file.fileno())
+        assert os.pread(reader.fileno(), 1, 0) == b"\xa5"  # remembered: else this test shows nothing
+        writing.drop_cached(reader.fileno())
+        assert os.pread(reader.fileno(), 3, 0) == b"new"
