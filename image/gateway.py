@@ -116,9 +116,7 @@ def ask(gateway: Gateway, name: str, arguments: Sequence[str], given: bytes | No
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         said = lines[-1].rstrip(".")
         if isinstance(gateway, Remote) and done.returncode == _SSH_FAILED:
-            raise ImageError(
-                f"{gateway} was not reached; ssh says: {said}. Log in there once with ssh, then try again"
-            )
+            raise ImageError(f"{gateway} was not reached; ssh says: {said}. Log in there once with ssh, then try again")
         raise ImageError(f"the gateway {gateway} refused; it says: {said}")
     try:
         return json.loads(done.stdout)

@@ -89,8 +89,10 @@ def test_the_system_disk_is_refused_through_encryption_and_lvm(kernel: Kernel) -
 
 
 def test_a_mounted_partition_is_named_with_its_place(kernel: Kernel) -> None:
-    kernel.mount("8:17", "/media/ann/BO\\040OT")
-    assert kernel.refusal("8:16") == ("is mounted (sdb1 at /media/ann/BO OT). Run 'umount /dev/sdb1', then this again")
+    kernel.mount("8:17", "/media/ann/BOND\\040MATE")
+    assert kernel.refusal("8:16") == (
+        "is mounted (sdb1 at /media/ann/BOND MATE). Run 'umount /dev/sdb1', then this again"
+    )
 
 
 def test_a_disk_with_swap_is_refused(kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
