@@ -8,7 +8,6 @@ import bondmate.lean  # isort: skip  # noqa: F401 - before whatever would import
 import argparse
 import asyncio
 import contextlib
-import importlib
 import logging
 import random
 import sys
@@ -20,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from bondmate import __version__, config, credentials, identity, logs, network, session
-from bondmate.board import gestures, gnss_settings, other_inputs
+from bondmate.board import gestures, gnss_settings, other_inputs, pin_indicator
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.gesture import Gesture
 from bondmate.core.tracking import TrackingPolicy
@@ -29,7 +28,6 @@ from bondmate.drivers import pins
 from bondmate.drivers.battery import PowerSupply
 from bondmate.drivers.button import Button
 from bondmate.drivers.gnss import GnssReceiver
-from bondmate.drivers.indicator import PinIndicator
 from bondmate.durable import replace_file
 from bondmate.errors import BondMateError, ConfigurationError, LocalError, StoreError
 from bondmate.faults import Faults
@@ -38,7 +36,7 @@ from bondmate.officer_pin import PIN_FILE
 from bondmate.parts import Parts
 from bondmate.recorder import Recorder
 from bondmate.records import History, SessionId
-from bondmate.running import END_S, EXIT_FAILED, LIVE_S, claim, end_in, live, until_told
+from bondmate.running import END_S, EXIT_FAILED, LIVE_S, api_server, claim, end_in, live, until_told
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.supervision import supervise
 from bondmate.unarmed_run import UnarmedRun
@@ -247,9 +245,7 @@ class _Run:
         factory = pins.open_factory(configuration.gpio.factory)
         stack.callback(factory.close)
         gpio = configuration.gpio
-        indicator = PinIndicator(
-            factory, gpio.vibration_pin, gpio.led_pin, gpio.buzzer_pin, covert=configuration.indicator.covert
-        )
+        indicator = pin_indicator(factory, configuration)
         stack.callback(indicator.close)
 
         def renew() -> SessionId:
@@ -300,8 +296,7 @@ class _Run:
         ways.listen(device.take_receipt, device.wake_up, device.reachable)
 
         async def serve_api() -> None:
-            # imported here and in a thread: aiohttp takes longer to import than all that a press needs
-            server = await asyncio.to_thread(importlib.import_module, "bondmate.api.server")
+            server = await api_server()
             await server.serve(device, configuration.device.runtime_dir, configuration, configuration.api.console_user)
 
         async with asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""The parts of a board as the configuration has them: gestures of its buttons, its other inputs, its receiver.
+"""The parts of a board as the configuration has them: gestures of its buttons, its inputs, its indicator, its receiver.
 
 A part of the composition root, as ways is for the ways to the gateway.
 """
@@ -13,6 +13,7 @@ from bondmate.core.receivers import RECEIVERS, Wanted
 from bondmate.device import Device
 from bondmate.drivers.button import Button
 from bondmate.drivers.gnss import GnssSettings
+from bondmate.drivers.indicator import PinIndicator
 from bondmate.drivers.inputs import Contact
 from bondmate.errors import LocalError
 from bondmate.faults import Faults
@@ -27,6 +28,14 @@ def gestures(configuration: config.Configuration) -> tuple[dict[Gesture, Kind], 
         chosen.append((section.second_hold, section.second_double, section.second_triple))
     return tuple(
         {gesture: kind for gesture, kind in zip(Gesture, kinds, strict=True) if kind is not None} for kinds in chosen
+    )
+
+
+def pin_indicator(factory: Any, configuration: config.Configuration) -> PinIndicator:
+    """What tells the officer: motor, LED, and the buzzer where there is one."""
+    gpio = configuration.gpio
+    return PinIndicator(
+        factory, gpio.vibration_pin, gpio.led_pin, gpio.buzzer_pin, covert=configuration.indicator.covert
     )
 
 

@@ -51,7 +51,7 @@ from bondmate.sending import Sender
 from bondmate.senses import Senses
 from bondmate.settings import Settings, SettingsKeeper
 from bondmate.small_state import SmallStates
-from bondmate.supervision import supervise
+from bondmate.supervision import drive, supervise
 from bondmate.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -264,10 +264,10 @@ class Device:
                 self._keeper.keep(opening)
                 self._group.create_task(self._resume())
                 states = self._group.create_task(self._resume_states())
-                self._group.create_task(self._drive(self._palm.wake, self._palm.step))
-                self._group.create_task(self._drive(self._buttons.wake, self._step_buttons))
+                self._group.create_task(drive(self._palm.wake, self._palm.step))
+                self._group.create_task(drive(self._buttons.wake, self._step_buttons))
                 for core, step in steps.items():
-                    self._group.create_task(self._drive(self._wake[core], step))
+                    self._group.create_task(drive(self._wake[core], step))
                 self._group.create_task(self._observer.run())
                 self._group.create_task(self._run_mailbox(states))
                 self._armed = True
@@ -431,17 +431,6 @@ class Device:
         self.changes.tell()
 
     # --- driving the cores ---------------------------------------------------------------------------
-
-    async def _drive(self, wake: asyncio.Event, step: Callable[[float], float | None]) -> None:
-        """Let a core act now, when it is due and whenever something happened to it."""
-        while True:
-            wake.clear()
-            due = step(self._now())
-            try:
-                async with asyncio.timeout_at(due):
-                    await wake.wait()
-            except TimeoutError:
-                continue
 
     def _step_buttons(self, now: float) -> float | None:
         due = self._buttons.step(now)

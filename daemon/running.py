@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from bondmate.drivers.button import Button
 from bondmate.durable import lock_directory
@@ -62,6 +64,11 @@ def claim(state_dir: Path, stack: contextlib.AsyncExitStack) -> None:
     except OSError as error:
         # no directory, no disk: the store says so too, and the button works all the same
         log.warning("%s cannot be claimed: %s", state_dir, error)
+
+
+async def api_server() -> Any:
+    """The module `api.server`: imported late and in a thread, for aiohttp takes longer than all that a press needs."""
+    return await asyncio.to_thread(importlib.import_module, "bondmate.api.server")
 
 
 async def live(button: Button, manager: ServiceManager, text: Callable[[], str]) -> None:

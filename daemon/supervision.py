@@ -1,4 +1,4 @@
-"""Runs parts for ever: one that fails is reported and started again, alone."""
+"""Runs parts for ever: one that fails is reported and started again, alone; and drives cores."""
 
 import asyncio
 import logging
@@ -25,3 +25,19 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], faults: Fault
         await asyncio.sleep(wait_s)
         wait_s = min(wait_s * 2, RESTART_CAP_S)
         faults.report(name, None, "", None)
+
+
+async def drive(wake: asyncio.Event, step: Callable[[float], float | None]) -> None:
+    """Let a core act now, when it is due and whenever something happened to it, for ever.
+
+    `step` is given the loop's time, and returns when it is due next; None: not before `wake` is set.
+    """
+    now = asyncio.get_running_loop().time
+    while True:
+        wake.clear()
+        due = step(now())
+        try:
+            async with asyncio.timeout_at(due):
+                await wake.wait()
+        except TimeoutError:
+            continue

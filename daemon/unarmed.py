@@ -5,7 +5,7 @@ whoever presses feels *no way out* at once, and so does whoever holds it when it
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from bondmate.changes import Changes
 from bondmate.core.feedback import Pattern
@@ -15,6 +15,7 @@ from bondmate.faults import Faults
 from bondmate.palm import Palm
 from bondmate.ports import Bearer, CellularModem, Indicator
 from bondmate.records import DeviceId
+from bondmate.supervision import drive
 
 FAULT = "not-armed"
 
@@ -62,22 +63,12 @@ class Unarmed:
         self._palm.play(Pattern.NO_WAY_OUT)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._drive(self._palm.wake, self._palm.step))
-                group.create_task(self._drive(self._touched, self._step_buttons))
-                group.create_task(self._drive(asyncio.Event(), self._step_lamp))
+                group.create_task(drive(self._palm.wake, self._palm.step))
+                group.create_task(drive(self._touched, self._step_buttons))
+                group.create_task(drive(asyncio.Event(), self._step_lamp))
         finally:
             self._indicator.vibrate(False)
             self._indicator.light(False)
-
-    async def _drive(self, wake: asyncio.Event, step: Callable[[float], float | None]) -> None:
-        while True:
-            wake.clear()
-            due = step(self._now())
-            try:
-                async with asyncio.timeout_at(due):
-                    await wake.wait()
-            except TimeoutError:
-                continue
 
     def _step_buttons(self, now: float) -> float | None:
         for recognizer in self._recognizers:

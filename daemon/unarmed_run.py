@@ -14,19 +14,18 @@ from functools import partial
 from typing import Any
 
 from bondmate import credentials, enrolment_file, identity, network
-from bondmate.board import gestures
+from bondmate.board import gestures, pin_indicator
 from bondmate.config import Configuration
 from bondmate.core.gesture import Gesture
 from bondmate.drivers import pins
 from bondmate.drivers.button import Button
-from bondmate.drivers.indicator import PinIndicator
 from bondmate.enrolling import Enroller
 from bondmate.enrolment_file import EnrolmentFile
 from bondmate.errors import ConfigurationError, LocalError, RemoteError
 from bondmate.faults import Faults
 from bondmate.identity import OwnKeys
 from bondmate.notify import ServiceManager
-from bondmate.running import claim, live, until_told
+from bondmate.running import api_server, claim, live, until_told
 from bondmate.supervision import supervise
 from bondmate.unarmed import Unarmed
 from bondmate.ways import ways_to_enrol
@@ -78,9 +77,7 @@ class UnarmedRun:
         claim(configuration.device.state_dir, stack)
         factory = pins.open_factory(gpio.factory)
         stack.callback(factory.close)
-        indicator = PinIndicator(
-            factory, gpio.vibration_pin, gpio.led_pin, gpio.buzzer_pin, covert=configuration.indicator.covert
-        )
+        indicator = pin_indicator(factory, configuration)
         stack.callback(indicator.close)
         unarmed = Unarmed(configuration.panic.hold_s, _calling(configuration), indicator, self._faults)
         button = Button(factory, gpio.button_pin, partial(unarmed.on_edge, 0))
@@ -97,8 +94,7 @@ class UnarmedRun:
             return f"not armed: {unarmed.why}"
 
         async def serve_api() -> None:
-            # imported here and in a thread: aiohttp takes longer to import than all that a press needs
-            server = await asyncio.to_thread(importlib.import_module, "bondmate.api.server")
+            server = await api_server()
             await server.serve_unarmed(
                 unarmed, configuration.device.runtime_dir, configuration, configuration.api.console_user
             )

@@ -1,5 +1,4 @@
-"""The technician's tool: from this repository to cards that boot.
+"""The technician's tool: an image onto cards, and cards into devices of a gateway.
 
-It runs on the technician's computer, and imports neither the device nor the simulator. What lands on a card is in
-`recipe/`.
+It runs on the technician's computer, and imports neither the device nor the simulator.
 """

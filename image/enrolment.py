@@ -18,10 +18,8 @@ NAME = "bondmate-enrol.cose"
 
 MAX_OCTETS = 16 << 10
 
-_SIGN1 = 18
-"""RFC 9052, section 2: the tag of a COSE_Sign1."""
-
-_DEVICE = re.compile(r"BM-[0-9a-f]{8}")
+DEVICE = re.compile(r"BM-[0-9a-f]{8}")
+"""A device's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +37,24 @@ def read(file: bytes) -> Enrolment | None:
     """Return what a file says of itself; None when it is no enrolment file."""
     if len(file) > MAX_OCTETS:
         return None
-    try:
-        signed = cbor2.loads(file)
-    except (cbor2.CBORError, ValueError, RecursionError, MemoryError):
-        return None
-    match signed:
-        case cbor2.CBORTag(tag=18, value=[bytes(), _, bytes() as encoded, bytes()]):
+    match _decoded(file):
+        case cbor2.CBORTag(tag=18, value=[bytes(), _, bytes() as payload, bytes()]):  # RFC 9052, section 2: COSE_Sign1
             pass
         case _:
             return None
-    try:
-        payload = cbor2.loads(encoded)
-    except (cbor2.CBORError, ValueError, RecursionError, MemoryError):
-        return None
-    match payload:
+    match _decoded(payload):
         case [1, bytes(device), bytes(), bytes(), _, int(issued_s), *_] if len(device) == 4 and 0 <= issued_s < 1 << 32:
             return Enrolment(f"BM-{device.hex()}", issued_s, file)
         case _:
             return None
+
+
+def _decoded(octets: bytes) -> Any:
+    """What CBOR says; None, which neither a file nor its payload is, for what is none."""
+    try:
+        return cbor2.loads(octets)
+    except (cbor2.CBORError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def answered(answer: Any, count: int) -> list[Enrolment]:
@@ -69,7 +67,7 @@ def answered(answer: Any, count: int) -> list[Enrolment]:
 
 def _one(answer: Any) -> Enrolment:
     match answer:
-        case {"device": str(device), "file": str(text)} if _DEVICE.fullmatch(device):
+        case {"device": str(device), "file": str(text)} if DEVICE.fullmatch(device):
             try:
                 found = read(base64.b64decode(text, validate=True))
             except binascii.Error:

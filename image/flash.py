@@ -49,7 +49,7 @@ def _flash(arguments: argparse.Namespace) -> None:
     try:
         descriptor = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise ImageError(f"{image} cannot be read: {error.strerror}. Name an image as 'build' makes it") from error
+        raise ImageError(f"{image} cannot be read: {error.strerror}. Name the file of an image") from error
     try:
         cards = targets.check(arguments.cards, os.fstat(descriptor).st_size, image)
         planned = plan.read(image, descriptor)

@@ -8,14 +8,13 @@ from typing import Any
 
 from bondmate_image import gateway
 from bondmate_image.console import say
+from bondmate_image.enrolment import DEVICE
 from bondmate_image.errors import ImageError
 from bondmate_image.label import Label, printer
 
 _GROUP = "[A-Z2-7]{4}"
 _FINGERPRINT = re.compile("-".join([_GROUP] * 4))
 """docs/protocol.md, section 9."""
-
-_DEVICE = re.compile(r"BM-[0-9a-f]{8}")
 
 
 def add_parser(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,7 +47,7 @@ def of(devices: Any) -> list[Label]:
 
 
 def _label(device: dict[str, Any]) -> Label:
-    if not (_DEVICE.fullmatch(device["device"]) and _FINGERPRINT.fullmatch(device["fingerprint"])):
+    if not (DEVICE.fullmatch(device["device"]) and _FINGERPRINT.fullmatch(device["fingerprint"])):
         raise ValueError(device["device"])
     enrolled_at = device["enrolled_at"]
     day_s = None if enrolled_at is None else int(datetime.datetime.fromisoformat(enrolled_at).timestamp())

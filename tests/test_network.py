@@ -9,17 +9,12 @@ import pytest
 from bondmate import config, network
 from bondmate.errors import LocalError
 from bondmate.network import NETWORK_FILE, PIN_FILE, Network, Wifi
+from tests.test_config import NEEDED
 
 ALL = Network((Wifi("station 7", "passphrase"),), "iot.example", "1234", ("+4915558888",), "+4915559999")
 CONFIGURATION = config.parse(
-    """
-[gpio]
-factory = "mock"
-button_pin = 17
-vibration_pin = 18
-led_pin = 27
-[gnss]
-port = "/dev/gnss"
+    NEEDED
+    + """
 [modem]
 port = "/dev/modem"
 apn = "of.the.image"

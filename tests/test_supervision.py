@@ -4,7 +4,7 @@ import itertools
 import pytest
 
 from bondmate.faults import Faults
-from bondmate.supervision import RESTART_CAP_S, RESTART_S, supervise
+from bondmate.supervision import RESTART_CAP_S, RESTART_S, drive, supervise
 from tests.virtual import run
 
 
@@ -46,5 +46,24 @@ def test_a_part_that_is_stopped_is_not_started_again() -> None:
         with pytest.raises(asyncio.CancelledError):
             await supervisor
         assert (starts, faults.codes()) == ([1], [])
+
+    run(story())
+
+
+def test_a_core_acts_at_once_when_it_is_due_and_when_something_happened() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        wake, acted, begun = asyncio.Event(), [], loop.time()
+
+        def step(now: float) -> float | None:
+            acted.append(now - begun)
+            return begun + 2.0 if len(acted) == 1 else None
+
+        driver = asyncio.ensure_future(drive(wake, step))
+        await asyncio.sleep(10)
+        wake.set()
+        await asyncio.sleep(10)
+        driver.cancel()
+        assert acted == [0.0, 2.0, 10.0]
 
     run(story())

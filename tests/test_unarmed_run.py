@@ -11,6 +11,7 @@ from bondmate.config import Configuration
 from bondmate.faults import Faults
 from bondmate.unarmed_run import UnarmedRun, _look, _NotYetError
 from tests.enrolment_desk import KID, Force, new_key, pem
+from tests.test_config import NEEDED
 
 FORCE = Force()
 
@@ -22,15 +23,9 @@ def configuration(tmp_path: Path) -> Configuration:
     file, key = FORCE.put(tmp_path / "boot")
     return config.parse(
         f"""
+{NEEDED}
 [device]
 credentials_dir = "{tmp_path}/credentials"
-[gpio]
-factory = "mock"
-button_pin = 17
-vibration_pin = 18
-led_pin = 27
-[gnss]
-port = "/dev/null"
 [modem]
 port = "/dev/modem"
 [enrolment]

@@ -16,19 +16,10 @@ from bondmate.errors import LocalError
 from bondmate.records import SessionId, Stream
 from bondmate.ways import PIN_MEMORY_FILE, Ways, ways_to_enrol, ways_to_gateway
 from tests.gateway.conftest import Gateway
+from tests.test_config import NEEDED
 
 SESSION = SessionId(bytes(6))
 NUMBER, OTHER = "+4915559999", "+4915558888"
-BARE = """
-[gpio]
-factory = "mock"
-button_pin = 17
-vibration_pin = 18
-led_pin = 27
-
-[gnss]
-port = "/dev/gnss"
-"""
 MODEM = """
 [modem]
 port = "/dev/modem"
@@ -64,7 +55,7 @@ def factory() -> Iterator[MockFactory]:
 
 
 def ways(text: str, known: Credentials, factory: MockFactory) -> Ways:
-    return ways_to_gateway(config.parse(BARE + text, "device.toml"), known, SESSION, never, factory)
+    return ways_to_gateway(config.parse(NEEDED + text, "device.toml"), known, SESSION, never, factory)
 
 
 def names(made: Ways) -> list[str]:
@@ -144,7 +135,7 @@ def test_what_the_modem_is_told_is_what_is_configured(known: Credentials, factor
     settings = made.modem._settings
     assert (settings.speed_baud, settings.apn, settings.roaming) == (9600, "police.example", True)
     # an attempt at the PIN is remembered where it survives a restart
-    state_dir = config.parse(BARE, "device.toml").device.state_dir
+    state_dir = config.parse(NEEDED, "device.toml").device.state_dir
     assert (settings.pin_file, settings.pin_memory) == (Path("/etc/pin"), state_dir / PIN_MEMORY_FILE)
 
 
@@ -179,7 +170,7 @@ PLACES = (Address("192.0.2.7", 5683),)
 
 def test_a_device_is_enrolled_over_ip_and_where_there_is_a_modem_over_lte(factory: MockFactory) -> None:
     for text, expected in (("", ["ip"]), (MODEM, ["ip", "lte"]), (MODEM + SMS, ["ip", "lte"])):
-        made = ways_to_enrol(config.parse(BARE + text, "device.toml"), CHANNEL, PLACES, factory)
+        made = ways_to_enrol(config.parse(NEEDED + text, "device.toml"), CHANNEL, PLACES, factory)
         assert names(made) == expected
         assert (made.modem is not None, made.sms) == (len(expected) == 2, None)
         if made.power is not None:
@@ -188,7 +179,7 @@ def test_a_device_is_enrolled_over_ip_and_where_there_is_a_modem_over_lte(factor
 
 def test_no_two_bearers_and_no_two_runs_enrol_in_the_same_session(factory: MockFactory) -> None:
     """The keys are the same over each: in one session they would use each nonce twice."""
-    configuration = config.parse(BARE + MODEM, "device.toml")
+    configuration = config.parse(NEEDED + MODEM, "device.toml")
     sessions = [
         bearer.session for _ in range(20) for bearer in ways_to_enrol(configuration, CHANNEL, PLACES, factory).over_coap
     ]
@@ -196,5 +187,5 @@ def test_no_two_bearers_and_no_two_runs_enrol_in_the_same_session(factory: MockF
 
 
 def test_a_session_that_the_gateway_refuses_is_followed_by_another(factory: MockFactory) -> None:
-    [bearer] = ways_to_enrol(config.parse(BARE, "device.toml"), CHANNEL, PLACES, factory).over_coap
+    [bearer] = ways_to_enrol(config.parse(NEEDED, "device.toml"), CHANNEL, PLACES, factory).over_coap
     assert bearer._renew() != bearer._renew()

@@ -17,7 +17,7 @@ from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.devices import Standing
 from bondmate_sim.gateway.edhoc import ChannelKeys, EdhocError, Responder
 from bondmate_sim.gateway.enrolments import Verdict
-from bondmate_sim.gateway.serving import Served, plain
+from bondmate_sim.gateway.serving import Served, plain, refused_post
 
 MAX_CLAIM_OCTETS = 1024
 
@@ -55,10 +55,8 @@ class Enrolling:
 
     def claim(self, request: Any, channel: oscore.Channel, now_ms: int) -> Served:
         """Serve `POST /e`. Raises apsw.Error."""
-        if request.code != aiocoap.POST:
-            return plain(aiocoap.METHOD_NOT_ALLOWED)
-        if request.opt.block1 is not None or len(request.payload) > MAX_CLAIM_OCTETS:
-            return plain(aiocoap.REQUEST_ENTITY_TOO_LARGE)
+        if (refusal := refused_post(request, MAX_CLAIM_OCTETS)) is not None:
+            return refusal
         device = channel.bearer.device
         name = records.device_text(device)
         try:
@@ -75,10 +73,8 @@ class Enrolling:
 
     def exchange(self, request: Any, channel: oscore.Channel, now_ms: int) -> Served:
         """Serve `POST /k`. Raises apsw.Error."""
-        if request.code != aiocoap.POST:
-            return plain(aiocoap.METHOD_NOT_ALLOWED)
-        if request.opt.block1 is not None or len(request.payload) > _MAX_REQUEST_OCTETS:
-            return plain(aiocoap.REQUEST_ENTITY_TOO_LARGE)
+        if (refusal := refused_post(request, _MAX_REQUEST_OCTETS)) is not None:
+            return refusal
         device = channel.bearer.device
         name = records.device_text(device)
         try:

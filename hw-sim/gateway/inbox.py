@@ -32,7 +32,7 @@ from bondmate_sim.gateway import (
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.devices import Standing
 from bondmate_sim.gateway.enrolling import Enrolling
-from bondmate_sim.gateway.serving import Served, plain
+from bondmate_sim.gateway.serving import Served, plain, refused_post
 
 MAX_SUBMISSION_OCTETS = 1024
 SMS_BEARER = "sms"
@@ -190,10 +190,8 @@ class Inbox:
                 return plain(aiocoap.NOT_FOUND)
 
     def _serve_records(self, request: Any, channel: oscore.Channel, now: float) -> Served:
-        if request.code != aiocoap.POST:
-            return plain(aiocoap.METHOD_NOT_ALLOWED)
-        if request.opt.block1 is not None or len(request.payload) > MAX_SUBMISSION_OCTETS:
-            return plain(aiocoap.REQUEST_ENTITY_TOO_LARGE)
+        if (refusal := refused_post(request, MAX_SUBMISSION_OCTETS)) is not None:
+            return refusal
         now_ms = int(now * 1000)
         device = channel.bearer.device
         outcome = intake.take(self._database, channel.bearer, channel.session, request.payload, now_ms)

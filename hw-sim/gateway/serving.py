@@ -23,6 +23,15 @@ class Served:
     committed: Callable[[], None] | None = None
 
 
+def refused_post(request: Any, most_octets: int) -> Served | None:
+    """Return the answer to what is no POST of one message of at most so many octets; None for one that is."""
+    if request.code != aiocoap.POST:
+        return plain(aiocoap.METHOD_NOT_ALLOWED)
+    if request.opt.block1 is not None or len(request.payload) > most_octets:
+        return plain(aiocoap.REQUEST_ENTITY_TOO_LARGE)
+    return None
+
+
 def plain(code: Any, why: str | None = None) -> Served:
     """Return an answer without payload; `why` is for the log."""
     return Served(aiocoap.Message(code=code), said=() if why is None else [(logging.INFO, why)])
