@@ -20,6 +20,7 @@ import aiocoap
 from aiocoap.messagemanager import MessageManager
 from aiocoap.tokenmanager import TokenManager
 from aiocoap.transports.udp6 import MessageInterfaceUDP6
+from aiocoap.util import socknumbers
 
 from bondmate_sim.gateway import files, keys
 from bondmate_sim.gateway.database import Database
@@ -60,7 +61,12 @@ class Datagrams(MessageInterfaceUDP6):  # type: ignore[misc]
 
         aiocoap's own creation shares the port with any other process (SO_REUSEPORT), which would take datagrams away.
         """
-        return await cls._create_transport_endpoint(sock, manager, manager.log, manager.loop)
+        made = await cls._create_transport_endpoint(sock, manager, manager.log, manager.loop)
+        # aiocoap asks for ICMP errors. On a socket that sends to all devices, the error of one whose port is closed
+        # comes out at the next send, to another device, and nothing is sent. Retransmission ends without them too.
+        sock.setsockopt(socket.IPPROTO_IPV6, socknumbers.IPV6_RECVERR, 0)
+        sock.setsockopt(socket.IPPROTO_IP, socknumbers.IP_RECVERR, 0)
+        return made
 
 
 def run(data_dir: Path, host: str, port: int, announce: Callable[[str], None], sms: SmsProvider | None = None) -> None:

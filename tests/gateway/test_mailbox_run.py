@@ -141,6 +141,19 @@ def test_a_wake_up_waits_until_a_device_is_heard_and_a_restart_loses_nothing(own
         assert [each[7][0] for each in device.fetch(0)] == ["come in"]
 
 
+def test_devices_whose_ports_are_closed_take_no_wake_up_from_others(own_gateway: Gateway) -> None:
+    with contextlib.ExitStack() as stack:
+        twins = [stack.enter_context(own_gateway.twin()) for _ in range(4)]
+        for each in twins:
+            command("group", each.name, "all", "--data", own_gateway.data)
+            each.submit(each.record())
+        gone, *there = sorted(twins, key=lambda each: each.name)  # in the order in which they are woken
+        gone.socket.close()
+        command("alert", "--group", "all", "come in", "--data", own_gateway.data)
+        for each in there:
+            assert each.take_push().opt.uri_path == ("w",)
+
+
 def test_a_datagram_that_asked_is_not_answered_again(gateway: Gateway) -> None:
     with gateway.twin() as device:
         command("message", device.name, "secret", "--data", gateway.data)
