@@ -156,8 +156,6 @@ class GpiodPin(PiPin):  # type: ignore[misc]
             self._loop.remove_reader(self._request.fd)
             self._loop = None
             self._set(edge_detection=Edge.NONE)
-            while self._request.wait_edge_events(0):
-                self._last_edge = self._request.read_edge_events()[-1].line_seqno
 
     def _read_edges(self) -> None:
         request = self._ours()

@@ -93,7 +93,7 @@ async def deaf() -> None:
         say("wired")
         sys.stdin.readline()
         edges = [await watched.edges.get()]
-        while not (edges[-1][0] and watched.edges.empty() and warnings.texts):
+        while not (edges[-1][0] and watched.edges.empty()):
             edges.append(await watched.edges.get())
         say([edges, watched.button.is_pressed, warnings.texts])
     watched.button.close()
