@@ -242,7 +242,7 @@ class _Run:
         stack.push_async_callback(_within, deadline_s, outbox.close)
         history = await _history(outbox, current, deadline_s)
 
-        factory = pins.open_factory(configuration.gpio.factory)
+        factory = pins.open_factory(configuration.gpio.factory, configuration.gpio.chip)
         stack.callback(factory.close)
         gpio = configuration.gpio
         indicator = pin_indicator(factory, configuration)

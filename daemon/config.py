@@ -36,6 +36,7 @@ class GpioSection:
     button_pin: int = rules.key(rules.PIN)
     vibration_pin: int = rules.key(rules.PIN)
     led_pin: int = rules.key(rules.PIN)
+    chip: str = rules.key(rules.CHIP, "auto")
     second_button_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
     buzzer_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
     case_pin: int | None = rules.key(rules.PIN_OR_NONE, None)
@@ -208,6 +209,7 @@ def parse(text: str, name: str) -> Configuration:
     document = Document(text, name)
     sections = document.read({section.name: section.type for section in fields(Configuration)})
     _check_pins(document, sections)
+    _check_chip(document, sections)
     _check_gestures(document, sections)
     _check_sms(document, sections)
     _check_enrolment(document, sections)
@@ -261,6 +263,12 @@ def _pins(sections: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
             for key in fields(values):
                 if key.name.endswith("_pin") and (pin := getattr(values, key.name)) is not None:
                     yield section, key.name, pin
+
+
+def _check_chip(document: Document, sections: dict[str, Any]) -> None:
+    gpio: GpioSection | None = sections.get("gpio")
+    if gpio is not None and gpio.chip != "auto" and gpio.factory != "gpiod":
+        document.fault("gpio", "chip", f'the factory "{gpio.factory}" chooses its chip itself: leave this out')
 
 
 def _check_gestures(document: Document, sections: dict[str, Any]) -> None:

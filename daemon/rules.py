@@ -59,6 +59,11 @@ def _is_path(value: Any) -> bool:
 DIRECTORY = Rule("an absolute path", _is_path, Path)
 PORT = Rule("an absolute path of a serial port", _is_path)
 NAME = Rule("the name of a gpiozero pin factory", lambda value: isinstance(value, str) and value != "")
+CHIP = Rule(
+    'the label of a GPIO chip, or "auto"',
+    # the kernel's own bound (linux/gpio.h, GPIO_MAX_NAME_SIZE) counts the zero
+    lambda value: isinstance(value, str) and 0 < len(value) < 32 and value.isprintable(),
+)
 SPEED = Rule(
     'a whole number from 300 to 921600, or "auto"',
     lambda value: value == "auto" or integer(300, 921600).check(value),

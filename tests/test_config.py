@@ -423,6 +423,24 @@ def test_a_number_that_is_none_is_told(number: str) -> None:
     assert any("allowed is a telephone number with + and the country's code" in problem for problem in found)
 
 
+@pytest.mark.parametrize("label", ["pinctrl-bcm2711", "9030000.pl061", "auto"])
+def test_the_chip_is_named_by_its_label(label: str) -> None:
+    text = with_keys().replace('"lgpio"', f'"gpiod"\nchip = "{label}"')
+    assert config.parse(text, "device.toml").gpio.chip == label
+
+
+@pytest.mark.parametrize("label", ['""', "0", f'"{32 * "x"}"', '"a\\nb"'])
+def test_a_chip_that_cannot_be_called_so_is_told(label: str) -> None:
+    [problem] = problems(with_keys().replace('"lgpio"', f'"gpiod"\nchip = {label}'))
+    assert problem.startswith("device.toml:3: gpio.chip: found ")
+    assert problem.endswith('allowed is the label of a GPIO chip, or "auto"')
+
+
+def test_a_chip_for_a_factory_that_takes_none_is_told() -> None:
+    [problem] = problems(with_keys().replace('"lgpio"', '"lgpio"\nchip = "pinctrl-bcm2711"'))
+    assert problem == 'device.toml:3: gpio.chip: the factory "lgpio" chooses its chip itself: leave this out'
+
+
 def test_the_modem_s_pins_are_nobody_else_s() -> None:
     [problem] = problems(with_keys("[modem]", "power_key_pin = 17"))
     assert "must differ" in problem

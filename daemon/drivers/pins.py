@@ -9,6 +9,9 @@ from gpiozero.pins import Factory
 
 from bondmate.errors import LocalError
 
+GPIOD = "gpiod"
+"""Our own factory's name, gpiod_factory.py: the only one that is told of which chip."""
+
 
 @contextlib.contextmanager
 def claiming(what: str, pin: int) -> Iterator[None]:
@@ -27,10 +30,10 @@ def find_factory(name: str) -> EntryPoint:
     return known[name]
 
 
-def open_factory(name: str) -> Factory:
-    """Gpiozero's pin factory of that entry point's name. Raises LocalError."""
+def open_factory(name: str, chip: str = "auto") -> Factory:
+    """Gpiozero's pin factory of that entry point's name; "gpiod" drives the chip of that label. Raises LocalError."""
     factory = find_factory(name)
     try:
-        return factory.load()()
+        return factory.load()(*([chip] if name == GPIOD else []))
     except (GPIOZeroError, ImportError, OSError) as problem:
         raise LocalError(f"gpio.factory {name!r} does not work here: {problem}") from problem
