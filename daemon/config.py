@@ -125,6 +125,7 @@ class ClockSection:
     """Where UTC in records comes from."""
 
     source: str = rules.key(rules.one_of("gnss", "system"), "gnss")
+    chrony_socket: Path | None = rules.key(rules.FILE_OR_NONE, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,7 @@ def parse(text: str, name: str) -> Configuration:
     _check_pins(document, sections)
     _check_gestures(document, sections)
     _check_sms(document, sections)
+    _check_clock(document, sections)
     document.settle()
     return Configuration(**sections)
 
@@ -271,3 +273,11 @@ def _check_sms(document: Document, sections: dict[str, Any]) -> None:
     modem: ModemSection | None = sections.get("modem")
     if sms is not None and sms.gateway_number is not None and modem is not None and modem.port is None:
         document.fault("sms", "gateway_number", "SMS needs a modem: set modem.port")
+
+
+def _check_clock(document: Document, sections: dict[str, Any]) -> None:
+    clock: ClockSection | None = sections.get("clock")
+    if clock is not None and clock.chrony_socket is not None and clock.source != "gnss":
+        document.fault(
+            "clock", "chrony_socket", 'the system\'s clock would be told its own time: set clock.source = "gnss"'
+        )
