@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from bondmate import __version__, config, credentials, identity, logs, network, session
-from bondmate.board import gestures, gnss_settings, other_inputs, pin_indicator
+from bondmate.board import gestures, gnss_settings, other_inputs, pin_indicator, time_keeper
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.gesture import Gesture
 from bondmate.core.tracking import TrackingPolicy
@@ -290,6 +290,7 @@ class _Run:
                 store_deadline_s=deadline_s,
                 keep_delivered_s=configuration.store.keep_delivered_h * 3600,
                 system_utc_ms=(lambda: time.time_ns() // 1_000_000) if configuration.clock.source == "system" else None,
+                time_keeper=time_keeper(configuration.clock, stack),
                 faults=faults,
             )
         )

@@ -1,9 +1,10 @@
-"""The parts of a board as the configuration has them: gestures of its buttons, its inputs, its indicator, its receiver.
+"""The parts of a board as the configuration has them: its buttons' gestures, other inputs, indicator, receiver, clock.
 
 A part of the composition root, as ways is for the ways to the gateway.
 """
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from bondmate.core.gesture import Gesture
 from bondmate.core.receivers import RECEIVERS, Wanted
 from bondmate.device import Device
 from bondmate.drivers.button import Button
+from bondmate.drivers.chrony import ChronySocket
 from bondmate.drivers.gnss import GnssSettings
 from bondmate.drivers.indicator import PinIndicator
 from bondmate.drivers.inputs import Contact
@@ -67,3 +69,12 @@ def gnss_settings(section: config.GnssSection) -> GnssSettings:
         wanted=Wanted(section.rate_hz, section.constellations),
         not_before=section.not_before,
     )
+
+
+def time_keeper(section: config.ClockSection, stack: AsyncExitStack) -> ChronySocket | None:
+    """Who is told the time of fixes, if anybody is; closed with the stack."""
+    if section.chrony_socket is None:
+        return None
+    chrony = ChronySocket(section.chrony_socket)
+    stack.callback(chrony.close)
+    return chrony

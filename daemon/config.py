@@ -126,6 +126,7 @@ class ClockSection:
     """Where UTC in records comes from."""
 
     source: str = rules.key(rules.one_of("gnss", "system"), "gnss")
+    chrony_socket: Path | None = rules.key(rules.FILE_OR_NONE, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,7 @@ def parse(text: str, name: str) -> Configuration:
     _check_gestures(document, sections)
     _check_sms(document, sections)
     _check_enrolment(document, sections)
+    _check_clock(document, sections)
     document.settle()
     return Configuration(**sections)
 
@@ -296,3 +298,11 @@ def _check_enrolment(document: Document, sections: dict[str, Any]) -> None:
     if section is not None and (section.file is None) != (section.force_key is None):
         missing = "file" if section.file is None else "force_key"
         document.fault("enrolment", missing, "a file is believed by its signature: set both, or neither")
+
+
+def _check_clock(document: Document, sections: dict[str, Any]) -> None:
+    clock: ClockSection | None = sections.get("clock")
+    if clock is not None and clock.chrony_socket is not None and clock.source != "gnss":
+        document.fault(
+            "clock", "chrony_socket", 'the system\'s clock would be told its own time: set clock.source = "gnss"'
+        )

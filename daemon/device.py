@@ -354,8 +354,10 @@ class Device:
         """A new fix of the receiver. One that comes when none may be known is not looked at."""
         if not self._tracker.tracking.wants_receiver:
             return
-        self._gnss_clock.on_fix(fix)
+        borne_out = self._gnss_clock.on_fix(fix)
         now = self._now()
+        if borne_out and self._parts.time_keeper is not None and (utc := self._gnss_clock.utc(now)) is not None:
+            self._parts.time_keeper.tell(utc.unix_ms)
         clock = self.utc(now)
         if clock is not None and not self._anchored:
             self._anchored = True

@@ -9,7 +9,7 @@ from bondmate.core.gesture import Gesture
 from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import PublicKey
 from bondmate.faults import Faults
-from bondmate.ports import Bearer, CellularModem, Indicator, Locator, Outbox, Part
+from bondmate.ports import Bearer, CellularModem, Indicator, Locator, Outbox, Part, TimeKeeper
 from bondmate.recorder import Recorder
 from bondmate.records import Kind
 
@@ -45,4 +45,6 @@ class Parts:
     """What tells how full the battery is, where something does."""
     system_utc_ms: Callable[[], int] | None
     """Reads the system's clock, where that is the source of UTC; None: the GNSS clock is."""
+    time_keeper: TimeKeeper | None = None
+    """What keeps the system's clock, where it is told the time of fixes."""
     faults: Faults = field(default_factory=Faults)

@@ -205,6 +205,13 @@ class Part(Protocol):
         """What is wrong with it."""
 
 
+class TimeKeeper(Protocol):
+    """What keeps the system's clock."""
+
+    def tell(self, utc_ms: int) -> None:
+        """This is the time now, in milliseconds since 1970. Neither waits nor raises."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverState:
     """How a receiver is, for whoever looks at it. Counts are since the process began."""

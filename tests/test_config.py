@@ -109,6 +109,7 @@ WORDS: dict[str, object] = {
     '"panic"': Kind.PANIC, '"assistance"': Kind.ASSISTANCE, '"medical"': Kind.MEDICAL,
     '"/sys/class/power_supply/BAT0"': Path("/sys/class/power_supply/BAT0"),
     '["+4915559999", "+1234"]': ("+4915559999", "+1234"), '"/etc/bondmate/pin"': Path("/etc/bondmate/pin"),
+    '"/run/chrony.bondmate.sock"': Path("/run/chrony.bondmate.sock"),
 }  # fmt: skip
 """What these values become; the others stay what they are."""
 
@@ -139,6 +140,7 @@ WORDS: dict[str, object] = {
         ("tracking", "presence_bits", ["13", "20"], ["12", "21", "16.0", "true"]),
         ("tracking", "alert_interval_s", ["1", "60"], ["0.9", "61"]),
         ("clock", "source", ['"gnss"', '"system"'], ['"GNSS"', '"none"', "1", '["gnss"]']),
+        ("clock", "chrony_socket", ['"/run/chrony.bondmate.sock"', '"none"'], ['"chrony.sock"', "true", '""']),
         ("store", "deadline_s", ["0.05", "10"], ["0", "11"]),
         ("store", "keep_delivered_h", ["0", "8760", "0.5"], ["-1", "8761", "inf", "true", '"72"']),
         ("delivery", "race_after_s", ["0.5", "60"], ["0.4", "61", "nan", "false"]),
@@ -406,6 +408,12 @@ BARE = (
     "[gnss]",
     'port = "/dev/g"',
 )
+
+
+def test_a_clock_that_would_be_told_its_own_time_is_refused() -> None:
+    [problem] = problems(with_keys("[clock]", 'source = "system"', 'chrony_socket = "/run/c.sock"'))
+    assert problem.endswith("""the system's clock would be told its own time: set clock.source = "gnss\"""")
+    assert problem.startswith("device.toml:10: clock.chrony_socket: ")
 
 
 def test_sms_without_a_modem_is_told() -> None:

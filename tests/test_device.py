@@ -1,8 +1,12 @@
 """The device's promises on virtual time: what is felt, when, and what changes it."""
 
 import asyncio
+import datetime as dt
+import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cbor2
 import pytest
@@ -11,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bondmate import wire
 from bondmate.cose import KeySigner, sign1
 from bondmate.errors import LocalError, RemoteError
-from bondmate.records import ClockSource, DeviceId, Felt, How, Kind, SignedRecord, Stream, UtcTime
+from bondmate.records import ClockSource, DeviceId, Felt, How, Kind, SignedRecord, Stream, Suspicion, UtcTime
 from tests.desk import (
     COULD_NOT_STORE,
     DELIVERED,
@@ -244,6 +248,34 @@ def test_an_anchor_is_recorded_once_utc_becomes_known(tmp_path: Path) -> None:
             told = payload(anchors[0])
             assert told[5][:4] == (UTC_MS // 1000).to_bytes(4)
             assert len(told) == 7
+
+    run(story())
+
+
+def test_what_keeps_the_systems_clock_is_told_the_time_of_fixes_that_agree_and_of_no_others(tmp_path: Path) -> None:
+    async def story() -> None:
+        told: list[int] = []
+        async with running(tmp_path, utc_ms=None) as desk:
+            loop = asyncio.get_running_loop()
+            desk.device.parts.time_keeper = types.SimpleNamespace(tell=told.append)
+
+            def see(**more: Any) -> None:
+                time = dt.datetime(2026, 11, 20, 15, tzinfo=dt.UTC) + dt.timedelta(seconds=loop.time())
+                desk.device.on_fix(replace(fix_at(loop.time()), time=time, **more))
+
+            for _ in range(3):
+                see()
+                await asyncio.sleep(1)
+            assert not told, "they have not agreed for long enough"
+            see()
+            since_ms = loop.time() * 1000
+            assert len(told) == 1
+            await asyncio.sleep(1)
+            see(suspect=(Suspicion.JUMP,))
+            assert len(told) == 1
+            await asyncio.sleep(1)
+            see()
+            assert told[1] - told[0] == pytest.approx(loop.time() * 1000 - since_ms, abs=1)
 
     run(story())
 

@@ -40,19 +40,23 @@ class GnssClock:
         self._believed: _Reference | None = None
         self._candidate: _Reference | None = None
 
-    def on_fix(self, fix: Fix) -> None:
-        """Take a fix into account; one without a date, with few satellites or a poor or unknown HDOP is passed over."""
+    def on_fix(self, fix: Fix) -> bool:
+        """Take a fix into account; whether it bears out the UTC that is believed.
+
+        One without a date, with few satellites or a poor or unknown HDOP is passed over.
+        """
         if fix.time is None or fix.suspect or (fix.satellites or 0) < MIN_SATELLITES or (fix.hdop or 99.0) > MAX_HDOP:
-            return
+            return False
         offset_ms = fix.time.timestamp() * 1000 - fix.taken_s * 1000
         candidate = self._candidate
         if candidate is None or abs(offset_ms - candidate.first_ms) > TOLERANCE_MS:
             self._candidate = _Reference(offset_ms, offset_ms, fix.taken_s, fix.taken_s)
-            return
+            return False
         candidate.last_s = fix.taken_s
         candidate.offset_ms += (offset_ms - candidate.offset_ms) / 8
         if candidate.last_s - candidate.since_s >= AGREEMENT_S:
             self._believed = candidate
+        return self._believed is candidate
 
     def utc(self, now: float) -> UtcTime | None:
         """UTC at the monotonic time `now`, or None while no run of fixes has been believed."""

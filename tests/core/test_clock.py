@@ -83,6 +83,13 @@ def test_a_jump_is_believed_only_after_it_lasted() -> None:
     assert moved.unix_ms == START_MS + (14 + 3600) * 1000
 
 
+def test_it_tells_which_fixes_bear_out_what_is_believed() -> None:
+    told = GnssClock()
+    assert [told.on_fix(fix(second)) for second in range(5)] == [False, False, False, True, True]
+    assert not told.on_fix(fix(5, suspect=(Suspicion.JUMP,)))
+    assert [told.on_fix(fix(second, second + 3600)) for second in range(6, 10)] == [False, False, False, True], "a jump"
+
+
 def test_fixes_that_never_agree_are_never_believed() -> None:
     assert clock(*(fix(second, second * 2) for second in range(100))).utc(100) is None
 

@@ -1,0 +1,100 @@
+"""Which networks become profiles of iwd, and which files are refused."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.recipe.machine import RECIPE
+
+SCRIPT = RECIPE / "root" / "usr" / "libexec" / "bondmate" / "wifi_profiles.py"
+
+
+def load() -> Any:
+    """The script as a module: it lies outside all packages, as it does on a device."""
+    spec = importlib.util.spec_from_file_location("wifi_profiles", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+wifi = load()
+
+
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> int:
+    given_in, state = tmp_path / "credentials", tmp_path / "iwd"
+    given_in.mkdir(exist_ok=True)
+    state.mkdir(exist_ok=True)
+    (given_in / "network.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given_in))
+    monkeypatch.setenv("STATE_DIRECTORY", str(state))
+    code: int = wifi.main()
+    return code
+
+
+def test_each_network_is_a_profile_and_those_of_before_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "iwd" / "Old.psk"
+    old.parent.mkdir()
+    old.touch()
+    other = tmp_path / "iwd" / ".known_network.freq"
+    other.touch()
+    assert run(tmp_path, monkeypatch, json.dumps({"wifi": [["Posto-1", "correct horse"], ["a/b", "\\\\12345 "]]})) == 0
+    assert {path.name for path in (tmp_path / "iwd").iterdir()} == {"Posto-1.psk", "=612f62.psk", other.name}
+    assert "Passphrase=correct\\shorse\n" in (tmp_path / "iwd" / "Posto-1.psk").read_text()
+    assert "Passphrase=\\\\\\\\12345\\s\n" in (tmp_path / "iwd" / "=612f62.psk").read_text()
+    assert (tmp_path / "iwd" / "Posto-1.psk").stat().st_mode & 0o777 == 0o600
+    assert capsys.readouterr().err == "2 Wi-Fi profiles written\n"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"", b"\xff", b"[]", b'{"wifi":{}}', b'{"wifi":[1]}', b'{"wifi":[["a"]]}', b'{"wifi":[["a",1]]}',
+        b'{"wifi":[["","12345678"]]}', b'{"wifi":[["a","1234567"]]}', b'{"wifi":[["a","1234567\\n"]]}',
+        b'{"wifi":[["a","12345678\\nX=1"]]}', b'{"wifi":[["\\ud800","12345678"]]}', b"[" * 10_000,
+        json.dumps({"wifi": [["a" * 33, "12345678"]]}).encode(),
+        json.dumps({"wifi": [["é" * 17, "12345678"]]}).encode(),
+        json.dumps({"wifi": [["a", "1" * 64]]}).encode(), json.dumps({"wifi": [["a", "12345678"]] * 17}).encode(),
+        json.dumps({"wifi": [["a", "12345678"]], "x": " " * 20_000}).encode(),
+    ],
+)  # fmt: skip
+def test_what_no_enrolment_writes_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: bytes
+) -> None:
+    before = tmp_path / "iwd" / "Posto.psk"
+    before.parent.mkdir()
+    before.touch()
+    assert run(tmp_path, monkeypatch, given) == 1
+    assert list((tmp_path / "iwd").iterdir()) == [before]
+    said = capsys.readouterr().err
+    assert said.startswith("network.json of the enrolment: ")
+    assert "1234567" not in said
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=10).filter(lambda ssid: "\0" not in ssid))
+def test_no_ssid_leads_out_of_the_directory_or_into_another_profile(ssid: str) -> None:
+    name = wifi.file_name(ssid)
+    assert "/" not in name
+    assert name.endswith(".psk")
+    assert not name.startswith(".")
+    read = bytes.fromhex(name[1:-4]).decode() if name.startswith("=") else name[:-4]
+    assert read == ssid
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=8, max_size=63))
+def test_a_passphrase_is_one_setting_whatever_is_in_it(passphrase: str) -> None:
+    lines = wifi.profile(passphrase).splitlines()
+    assert lines[0] == "[Security]"
+    assert lines[2:] == ["", "[Settings]", "AutoConnect=true"]
+    # as ell's settings read it: escapes, and nothing at the ends
+    value = lines[1].removeprefix("Passphrase=").strip()
+    read = value.replace("\\\\", "\0").replace("\\s", " ").replace("\0", "\\")
+    assert read == passphrase
