@@ -1,7 +1,7 @@
 """One slot: Debian's packages, the daemon and the recipe's files, as a file system with kernel and initrd in it.
 
 A file of an overlay goes where its path says, over what is there; it is root's, and 0755 if git calls it executable,
-else 0644. Users come from sysusers.d and what starts from presets, as they are in the tree; nothing of it runs for that.
+else 0644. Users come from sysusers.d, and what starts from presets; nothing of the tree runs for that.
 """
 
 import os
