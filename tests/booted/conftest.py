@@ -28,6 +28,9 @@ DAEMON = 900
 
 READY_S = 300.0
 
+BUTTON = 1
+"""The virtual board's (recipe/root/usr/share/bondmate/boards/virt.toml): to ground, with a pull-up."""
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
@@ -77,6 +80,8 @@ def bench(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
     try:
         write_data(image.tools, card, folder, _enrolled(world, folder / "tree"))
         machine = Machine(image.tools, folder, card)
+        with machine.lines() as lines:
+            lines.set(BUTTON, high=True)  # nobody drives it otherwise, and low is pressed
         threading.Thread(target=_receiver, args=(machine, stop), daemon=True).start()
         machine.wait_for_shell()
         eventually(lambda: _is_active(machine), READY_S, "bondmated to say READY")

@@ -136,6 +136,8 @@ class Machine:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         self._log.close()
+        if hasattr(self, "_shell"):
+            self._shell.close()
 
     def _connect(self, name: str) -> socket.socket | None:
         assert self._process.poll() is None, (self.folder / "qemu").read_text(errors="replace")
