@@ -1,4 +1,5 @@
-"""The technician's tool: an image onto cards, and cards into devices of a gateway.
+"""The technician's tool: an image from this repository, onto cards, and cards into devices of a gateway.
 
-It runs on the technician's computer, and imports neither the device nor the simulator.
+It runs on the technician's computer, and imports neither the device nor the simulator. What lands on a card is in
+`recipe/`.
 """

@@ -7,10 +7,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bondmate_image import enrol, flash, labels
+from bondmate_image import build, enrol, flash, labels
 from bondmate_image.errors import ImageError
 
-_COMMANDS = (flash, enrol, labels)
+_COMMANDS = (build, flash, enrol, labels)
 """Modules with `add_parser(parsers)`: it adds the command, and sets `command` to the function that runs it."""
 
 
@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        prog="bondmate-image", description="Puts the image of the device on cards, and makes them devices of a gateway."
+        prog="bondmate-image",
+        description="Builds the image of the device, puts it on cards, and makes them devices of a gateway.",
     )
     parsers = made.add_subparsers(metavar="COMMAND", required=True)
     for module in _COMMANDS:

@@ -19,6 +19,7 @@ settings.load_profile("bondmate")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests marked long too")
+    parser.addoption("--image", action="store_true", help="build the image, and run the tests that boot it")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,7 +19,7 @@ def test_help_names_every_command_from_any_directory(word: str, tmp_path: Path) 
     assert done.returncode == 0
     assert done.stderr == ""
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and line[2] != " "}
-    assert listed == {"demo", "up", "test", "check", "perf", "lock", "help"}
+    assert listed == {"demo", "up", "test", "image-test", "check", "perf", "lock", "help"}
 
 
 def test_an_unknown_command_is_named_and_the_usage_goes_to_standard_error(tmp_path: Path) -> None:

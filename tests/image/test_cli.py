@@ -18,4 +18,4 @@ def test_it_is_installed_by_its_name() -> None:
     program = Path(sys.executable).with_name("bondmate-image")
     done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "flash" in done.stdout
+    assert all(command in done.stdout for command in ("build", "flash", "enrol", "labels"))

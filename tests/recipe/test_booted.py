@@ -209,7 +209,7 @@ def test_networks_of_an_enrolment_become_profiles_and_nothing_else_does(machine:
         os.chown(part, BONDMATE, BONDMATE)
         part.rename(given)
 
-    bring(json.dumps({"wifi": [["Esquadra 4", "a b\\c d e"], ["Zé", "12345678"]], "apn": "internet"}))
+    bring(of_networks(("Esquadra 4", "a b\\c d e"), ("Zé", "12345678")))
     plain = machine.path("/var/lib/iwd/Esquadra 4.psk")
     wait_until(plain.exists, SOON_S, "a profile of iwd")
     assert plain.read_text().splitlines()[:2] == ["[Security]", r"Passphrase=a\sb\\c\sd\se"]
@@ -217,11 +217,11 @@ def test_networks_of_an_enrolment_become_profiles_and_nothing_else_does(machine:
     other = machine.path("/var/lib/iwd/=5ac3a9.psk")
     wait_until(other.exists, SOON_S, "the other profile")
 
-    bring(json.dumps({"wifi": [["../../etc/x", "12345678"], ["bad", "short"]]}))
+    bring(of_networks(("../../etc/x", "12345678"), ("bad", "short")))
     wait_until(lambda: "no profile was changed" in machine.journal("bondmate-wifi"), SOON_S, "it to be refused")
     assert plain.exists()
 
-    bring(json.dumps({"wifi": [["Posto", "87654321"]]}))
+    bring(of_networks(("Posto", "87654321")))
     wait_until(machine.path("/var/lib/iwd/Posto.psk").exists, SOON_S, "the profile of another enrolment")
     wait_until(lambda: not plain.exists(), SOON_S, "the former one to go")
     assert "87654321" not in machine.run("journalctl", "--no-pager")

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bondmate import network
+from bondmate.network import Network, Wifi
 from tests.recipe.machine import RECIPE
 
 SCRIPT = RECIPE / "root" / "usr" / "libexec" / "bondmate" / "wifi_profiles.py"
@@ -38,6 +40,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> i
     return code
 
 
+def listed(*networks: tuple[object, object]) -> bytes:
+    return json.dumps({"wifi": [{"ssid": ssid, "passphrase": secret} for ssid, secret in networks]}).encode()
+
+
 def test_each_network_is_a_profile_and_those_of_before_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,7 +52,11 @@ def test_each_network_is_a_profile_and_those_of_before_go(
     old.touch()
     other = tmp_path / "iwd" / ".known_network.freq"
     other.touch()
-    assert run(tmp_path, monkeypatch, json.dumps({"wifi": [["Posto-1", "correct horse"], ["a/b", "\\\\12345 "]]})) == 0
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    # as the daemon writes it
+    network.keep(Network(wifi=(Wifi("Posto-1", "correct horse"), Wifi("a/b", "\\\\12345 "))), kept)
+    assert run(tmp_path, monkeypatch, (kept / network.NETWORK_FILE).read_bytes()) == 0
     assert {path.name for path in (tmp_path / "iwd").iterdir()} == {"Posto-1.psk", "=612f62.psk", other.name}
     assert "Passphrase=correct\\shorse\n" in (tmp_path / "iwd" / "Posto-1.psk").read_text()
     assert "Passphrase=\\\\\\\\12345\\s\n" in (tmp_path / "iwd" / "=612f62.psk").read_text()
@@ -57,13 +67,11 @@ def test_each_network_is_a_profile_and_those_of_before_go(
 @pytest.mark.parametrize(
     "given",
     [
-        b"", b"\xff", b"[]", b'{"wifi":{}}', b'{"wifi":[1]}', b'{"wifi":[["a"]]}', b'{"wifi":[["a",1]]}',
-        b'{"wifi":[["","12345678"]]}', b'{"wifi":[["a","1234567"]]}', b'{"wifi":[["a","1234567\\n"]]}',
-        b'{"wifi":[["a","12345678\\nX=1"]]}', b'{"wifi":[["\\ud800","12345678"]]}', b"[" * 10_000,
-        json.dumps({"wifi": [["a" * 33, "12345678"]]}).encode(),
-        json.dumps({"wifi": [["é" * 17, "12345678"]]}).encode(),
-        json.dumps({"wifi": [["a", "1" * 64]]}).encode(), json.dumps({"wifi": [["a", "12345678"]] * 17}).encode(),
-        json.dumps({"wifi": [["a", "12345678"]], "x": " " * 20_000}).encode(),
+        b"", b"\xff", b"[]", b'{"wifi":{}}', b'{"wifi":[1]}', b'{"wifi":[["a","12345678"]]}', b'{"wifi":[{"ssid":"a"}]}',
+        listed(("a", 1)), listed((None, "12345678")), listed(("", "12345678")), listed(("a", "1234567")),
+        listed(("a", "1234567\n")), listed(("a", "12345678\nX=1")), listed(("\ud800", "12345678")), b"[" * 10_000,
+        listed(("a" * 33, "12345678")), listed(("é" * 17, "12345678")), listed(("a", "1" * 64)),
+        listed(*[("a", "12345678")] * 17), listed(("a", "12345678")) + b" " * 20_000,
     ],
 )  # fmt: skip
 def test_what_no_enrolment_writes_changes_nothing(

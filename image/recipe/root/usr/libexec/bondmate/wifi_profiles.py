@@ -1,4 +1,4 @@
-"""Writes iwd's profiles from the Wi-Fi networks of the enrolment: iwd.network(5), SECURITY.md.
+"""Writes iwd's profiles from the Wi-Fi networks of the enrolment: iwd.network(5), docs/hardening.md.
 
 Run by bondmate-wifi.service with the rights to iwd's directory and no others. What it reads was written by the daemon,
 which is not trusted with more: it is bounded and checked, and of a file with anything wrong nothing is taken. The
@@ -40,10 +40,12 @@ def networks(data: bytes) -> list[tuple[str, str]]:
 
 
 def network(number: int, entry: object) -> tuple[str, str]:
-    """One pair of the list."""
-    if not (isinstance(entry, list) and len(entry) == 2 and all(isinstance(each, str) for each in entry)):
-        raise UnfitError(f"network {number} is no pair of SSID and passphrase")
-    ssid, passphrase = entry
+    """One entry of the list."""
+    if not (isinstance(entry, dict) and entry.keys() == {"ssid", "passphrase"}):
+        raise UnfitError(f"network {number} is no ssid with a passphrase")
+    ssid, passphrase = entry["ssid"], entry["passphrase"]
+    if not (isinstance(ssid, str) and isinstance(passphrase, str)):
+        raise UnfitError(f"the ssid or the passphrase of network {number} is no text")
     try:
         octets = len(ssid.encode())
     except UnicodeEncodeError as error:

@@ -1,0 +1,79 @@
+"""`bondmate-image build`: from this repository to an image, and the papers that go with it."""
+
+import argparse
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from bondmate_image import cache, card, environment, host, packages, papers, progress, recipe, root
+from bondmate_image.cache import Cache
+from bondmate_image.recipe import Profile, Wanted
+
+
+def add_parser(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command `build`."""
+    summary = "Build the image of the device from a clone of the repository, as root."
+    parser = parsers.add_parser("build", help=summary, description=summary)
+    parser.set_defaults(command=_build)
+    parser.add_argument(
+        "--version", type=_version, help="what the image calls itself (default: the repository's version)"
+    )
+    parser.add_argument(
+        "--profile",
+        type=Profile,
+        choices=list(Profile),
+        default=Profile.RELEASE,
+        metavar="{release,bench}",
+        help="release (the default), or bench: a developer's, with ssh by key alone",
+    )
+    parser.add_argument(
+        "--sign-key", type=Path, metavar="PEM", help="a private key, P-256 or Ed25519, that signs the list of checksums"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to put the image")
+
+
+def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
+    """Build an image and its papers into a folder, and return the image's path."""
+    host.prepare()
+    kept = Cache(cache.standard_directory())
+    tools = host.tools(kept)
+    debian = packages.packages(kept, wanted.profile)
+    tree = environment.environment(kept, tools)
+    slot = root.slot(kept, tools, wanted, debian, tree)
+    out.mkdir(parents=True, exist_ok=True)
+    made, bmap = out / f"{wanted.name}.img", out / f"{wanted.name}.bmap"
+    with (
+        progress.stage("card", "putting the image together"),
+        tempfile.TemporaryDirectory(prefix=".building-", dir=out) as folder,
+    ):
+        card.make(Path(folder), tools, wanted, slot)
+        shutil.move(Path(folder) / "card.img", made)
+        shutil.move(Path(folder) / "card.bmap", bmap)
+    with progress.stage("papers", "manifest, bill of materials, checksums"):
+        python = environment.installed(tree)
+        digest = papers.sha256(made)
+        hashes = {"image": digest, "slot": papers.sha256(slot.file_system)}
+        manifest, sbom = out / f"{wanted.name}.manifest.json", out / f"{wanted.name}.cdx.json"
+        manifest.write_text(papers.manifest(wanted, debian.installed, python, hashes), encoding="utf-8")
+        sbom.write_text(papers.sbom(wanted, debian.installed, python), encoding="utf-8")
+        (out / "os_list.json").write_text(papers.os_list(wanted, made, made.stat().st_size, digest), encoding="utf-8")
+        sums = out / f"{wanted.name}.sha256"
+        sums.write_text(papers.checksums([made, bmap, manifest, sbom]), encoding="utf-8")
+        if sign_key is not None:
+            sums.with_suffix(".sha256.sig").write_bytes(papers.sign(sums.read_bytes(), sign_key))
+    if sign_key is None:
+        progress.say(f"{sums} is not signed: --sign-key signs it")
+    progress.say(f"{made}")
+    return made
+
+
+def _build(arguments: argparse.Namespace) -> None:
+    wanted = Wanted(arguments.version or recipe.version(), arguments.profile, recipe.epoch())
+    image(wanted, arguments.out, arguments.sign_key)
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+~-]{0,63}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no version: letters, digits and . + ~ - are")
+    return text

@@ -1,0 +1,205 @@
+"""The image in QEMU: a board with two serial ports, GPIO lines driven from outside, and a shell for the tests.
+
+The octets of the image are not touched for that: QEMU hands systemd one unit more (systemd.system-credentials(7)).
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from bondmate_image import layout
+from bondmate_image.host import Tools
+
+T = TypeVar("T")
+
+BOOT_S = 400.0
+"""An idle computer takes 70 s, and one that runs other tests too takes several times as long."""
+
+ANSWER_S = 120.0
+
+_UNIT = """[Unit]
+DefaultDependencies=no
+[Service]
+ExecStart=/bin/sh
+StandardInput=tty
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/hvc0
+"""
+_RULE = 'SUBSYSTEM=="tty", KERNEL=="hvc0", TAG+="systemd", ENV{SYSTEMD_WANTS}+="p.service"\n'
+# QEMU takes names of 55 characters at most
+_CREDENTIALS = {"systemd.extra-unit.p.service": _UNIT, "udev.rules.p": _RULE}
+
+
+def eventually(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
+    """Look at the real thing until it gives something true."""
+    deadline = time.monotonic() + timeout_s
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
+        time.sleep(0.2)
+    return seen
+
+
+class Machine:
+    """A running board. `folder` is seen by QEMU as /work; it holds the card and the sockets."""
+
+    def __init__(self, tools: Tools, folder: Path, card: Path) -> None:
+        self.folder = folder
+        self.console = folder / "console"
+        for name, text in _CREDENTIALS.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        u_boot = tools.firmware / "u-boot-qemu/usr/lib/u-boot/qemu_arm64/u-boot.bin"
+        (folder / "u-boot.bin").write_bytes(u_boot.read_bytes())
+        command = tools.command(
+            folder,
+            [
+                *("qemu-system-aarch64", "-M", "virt,acpi=off,gic-version=2", "-cpu", "cortex-a72", "-smp", "2"),
+                *("-m", "1024", "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/work/u-boot.bin"),
+                *("-display", "none", "-nodefaults", "-serial", "file:/work/console"),
+                *(
+                    "-drive",
+                    f"file=/work/{card.name},if=none,id=card,format=raw",
+                    "-device",
+                    "virtio-blk-pci,drive=card",
+                ),
+                *("-device", "i6300esb", "-device", "virtio-rng-pci"),
+                *("-device", "virtio-serial-pci", *_socket("shell"), "-device", "virtconsole,chardev=shell"),
+                *(*_socket("serial"), "-device", "pci-serial,chardev=serial"),
+                *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
+                *("-qmp", "unix:/work/qmp,server=on,wait=off"),
+                *("-qtest", "unix:/work/qtest,server=on,wait=off", "-qtest-log", "/dev/null"),
+                *(
+                    word
+                    for name in _CREDENTIALS
+                    for word in ("-fw_cfg", f"name=opt/io.systemd.credentials/{name},file=/work/{name}")
+                ),
+            ],
+        )
+        self._log = (folder / "qemu").open("wb")
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        try:
+            self._shell = eventually(lambda: self._connect("shell"), ANSWER_S, "QEMU to listen")
+        except BaseException:
+            self.stop()
+            raise
+        self._asked = 0
+
+    def wait_for_shell(self) -> None:
+        """Until the system is up so far that the tests' shell answers."""
+        deadline = time.monotonic() + BOOT_S
+        while True:
+            with contextlib.suppress(TimeoutError):
+                self.run("stty -echo", timeout_s=10)
+                return
+            assert time.monotonic() < deadline, f"no shell after {BOOT_S:g} s. The console's end:\n{self.console_end()}"
+
+    def run(self, command: str, timeout_s: float = ANSWER_S) -> str:
+        """Run a shell command as root in the machine and return what it printed; TimeoutError without an end."""
+        self._asked += 1
+        # quoted so that an echo of the command does not look like its end
+        begin, end = f"begin{self._asked}.", f"end{self._asked}."
+        self._shell.sendall(f"\necho 'beg'in{self._asked}.; {command}; echo 'en'd{self._asked}.\n".encode())
+        self._shell.settimeout(timeout_s)
+        said = b""
+        while end.encode() not in said:
+            more = self._shell.recv(65536)
+            assert more, f"QEMU ended: {(self.folder / 'qemu').read_text(errors='replace')}"
+            said += more
+        text = said.decode(errors="replace").replace("\r", "")
+        return text.rpartition(end)[0].rpartition(begin)[2].strip()
+
+    def serial(self) -> socket.socket:
+        """Return the other end of the second serial port, /dev/ttyS0 in there."""
+        return eventually(lambda: self._connect("serial"), ANSWER_S, "the serial port")
+
+    @contextlib.contextmanager
+    def lines(self) -> Iterator["Lines"]:
+        """The GPIO lines, for as long as the block lasts."""
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
+            chip = _find_chip(monitor)
+        with eventually(lambda: self._connect("qtest"), ANSWER_S, "qtest") as connection:
+            yield Lines(connection, chip)
+
+    def console_end(self) -> str:
+        """Return the end of what U-Boot and the kernel wrote."""
+        return self.console.read_text(errors="replace")[-3000:] if self.console.exists() else "(nothing)"
+
+    def stop(self) -> None:
+        """Cut the power."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+        if hasattr(self, "_shell"):
+            self._shell.close()
+
+    def _connect(self, name: str) -> socket.socket | None:
+        assert self._process.poll() is None, (self.folder / "qemu").read_text(errors="replace")
+        made = socket.socket(socket.AF_UNIX)
+        try:
+            made.connect(os.fspath(self.folder / name))
+        except OSError:
+            made.close()
+            return None
+        return made
+
+
+class Lines:
+    """The lines of the virtual board's PL061, from outside: QEMU's qtest protocol."""
+
+    def __init__(self, connection: socket.socket, chip: str) -> None:
+        self._connection = connection
+        self._answers = connection.makefile("r")
+        self._chip = chip
+
+    def set(self, line: int, *, high: bool) -> None:
+        """Drive an input."""
+        self._say(f"set_irq_in {self._chip} unnamed-gpio-in {line} {int(high)}")
+
+    def _say(self, text: str) -> None:
+        self._connection.sendall(f"{text}\n".encode())
+        answer = self._answers.readline().strip()
+        assert answer.startswith("OK"), f"qtest: {text}: {answer}"
+
+
+def _find_chip(monitor: socket.socket) -> str:
+    """Return where the chip stands among QEMU's devices; no option gives it a name."""
+    answers = monitor.makefile("r")
+    answers.readline()  # the greeting
+
+    def ask(name: str, **arguments: str) -> list[dict[str, str]]:
+        monitor.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+        while "return" not in (answer := json.loads(answers.readline())):
+            assert "error" not in answer, answer
+        found: list[dict[str, str]] = answer["return"]
+        return found
+
+    ask("qmp_capabilities")
+    place = "/machine/unattached"
+    (chip,) = [each["name"] for each in ask("qom-list", path=place) if each["type"] == "child<pl061>"]
+    return f"{place}/{chip}"
+
+
+def _socket(name: str) -> tuple[str, str]:
+    return "-chardev", f"socket,id={name},path=/work/{name},server=on,wait=off"
+
+
+def write_data(tools: Tools, card: Path, folder: Path, tree: Path) -> None:
+    """Make the data partition of a card anew, with a tree in it; owners and modes are the tree's."""
+    run = folder / "data"
+    run.mkdir()
+    tree.rename(run / "tree")
+    tools.run(
+        run,
+        *("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "data", "-d", "/work/tree", "/work/data.ext4"),
+        f"{layout.DATA.size // 1024}k",
+    )
+    with card.open("r+b") as file:
+        file.seek(layout.DATA.start)
+        file.write((run / "data.ext4").read_bytes())
