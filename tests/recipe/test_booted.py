@@ -196,6 +196,10 @@ def test_who_runs_what_and_may_what(world: World, machine: Machine) -> None:
     assert "policy drop" in machine.run("nft", "list", "chain", "inet", "bondmate", "incoming")
 
 
+def of_networks(*networks: tuple[str, str]) -> str:
+    return json.dumps({"wifi": [{"ssid": ssid, "passphrase": secret} for ssid, secret in networks], "apn": "internet"})
+
+
 def test_networks_of_an_enrolment_become_profiles_and_nothing_else_does(machine: Machine) -> None:
     given = machine.path("/data/bondmate/credentials/network.json")
 

@@ -67,7 +67,8 @@ def test_each_network_is_a_profile_and_those_of_before_go(
 @pytest.mark.parametrize(
     "given",
     [
-        b"", b"\xff", b"[]", b'{"wifi":{}}', b'{"wifi":[1]}', b'{"wifi":[["a","12345678"]]}', b'{"wifi":[{"ssid":"a"}]}',
+        b"", b"\xff", b"[]", b'{"wifi":{}}', b'{"wifi":[1]}', b'{"wifi":[["a","12345678"]]}',
+        b'{"wifi":[{"ssid":"a"}]}',
         listed(("a", 1)), listed((None, "12345678")), listed(("", "12345678")), listed(("a", "1234567")),
         listed(("a", "1234567\n")), listed(("a", "12345678\nX=1")), listed(("\ud800", "12345678")), b"[" * 10_000,
         listed(("a" * 33, "12345678")), listed(("é" * 17, "12345678")), listed(("a", "1" * 64)),
