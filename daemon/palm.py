@@ -32,4 +32,4 @@ class Palm:
         self._indicator.vibrate(self._player.level(now))
         for felt in self._player.take_felt():
             self._felt(felt)
-        return self._player.next_due(now)
+        return self._player.next_due()

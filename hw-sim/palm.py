@@ -1,6 +1,7 @@
 """What a hand feels: the vibration motor's edges read as the patterns that the device promises. Pure.
 
-Pulses that are close to each other and of about one length are a pattern; how many they are tells which, and how long.
+Pulses that are close to each other are a pattern; how many they are tells which, and how long. A busy device makes
+pulses and rests longer, and never shorter.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,10 +21,10 @@ PULSES: dict[Pattern, tuple[int, float]] = {
     "not stored": (5, 80.0),
 }
 """How many pulses each has, and how long each of them is, in ms."""
-APART_MS = 300.0
-"""Between two patterns are 400 ms, within one 200 at most; a busy machine may lengthen and shorten both."""
+APART_MS = 380.0
+"""Between two patterns are 400 ms at least, within one 200."""
 UNLIKE = 1.9
-"""Pulses whose lengths differ by this factor belong to different patterns. *Stored* and *attention* differ by 2."""
+"""Pulses whose lengths differ by this factor are no such pattern. *Stored* and *attention* differ by 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +61,19 @@ def felt(felt_pulses: Iterable[Pulse]) -> tuple[Felt, ...]:
     groups = [*_groups(felt_pulses)]
     found = [Felt(pattern, group[0].start_ns) for group in groups[:-1] if (pattern := _of_ended(group)) is not None]
     for last in groups[-1:]:
-        pattern = _nearest(_mean_ms(last))
+        pattern = _nearest(_shortest_ms(last))
         if len(last) == PULSES[pattern][0]:
             found.append(Felt(pattern, last[0].start_ns))
     return tuple(found)
 
 
 def _groups(felt_pulses: Iterable[Pulse]) -> Iterator[list[Pulse]]:
-    """Pulses that belong together: of about one length, and close to each other."""
+    """Pulses that belong together."""
     group: list[Pulse] = []
     for pulse in felt_pulses:
-        if group:
-            gap_ms = (pulse.start_ns - group[-1].start_ns) / 1e6 - group[-1].length_ms
-            if gap_ms >= APART_MS or _ratio(pulse.length_ms, _mean_ms(group)) >= UNLIKE:
-                yield group
-                group = []
+        if group and (pulse.start_ns - group[-1].start_ns) / 1e6 - group[-1].length_ms >= APART_MS:
+            yield group
+            group = []
         group.append(pulse)
     if group:
         yield group
@@ -83,16 +82,17 @@ def _groups(felt_pulses: Iterable[Pulse]) -> Iterator[list[Pulse]]:
 def _of_ended(group: list[Pulse]) -> Pattern | None:
     """By number first: a busy machine stretches a pulse by more than what lies between two lengths."""
     candidates = [pattern for pattern, (number, _) in PULSES.items() if number == len(group)]
-    likely = min(candidates, key=lambda each: _ratio(_mean_ms(group), PULSES[each][1]), default=None)
-    return likely if likely is not None and _ratio(_mean_ms(group), PULSES[likely][1]) < UNLIKE else None
+    likely = min(candidates, key=lambda each: _ratio(_shortest_ms(group), PULSES[each][1]), default=None)
+    return likely if likely is not None and _ratio(_shortest_ms(group), PULSES[likely][1]) < UNLIKE else None
 
 
 def _nearest(length_ms: float) -> Pattern:
     return min(PULSES, key=lambda pattern: _ratio(length_ms, PULSES[pattern][1]))
 
 
-def _mean_ms(group: list[Pulse]) -> float:
-    return sum(pulse.length_ms for pulse in group) / len(group)
+def _shortest_ms(group: list[Pulse]) -> float:
+    """What was meant: the others were stretched more."""
+    return min(pulse.length_ms for pulse in group)
 
 
 def _ratio(one_ms: float, other_ms: float) -> float:

@@ -1,12 +1,12 @@
 """What the officer feels, and hears where there is a buzzer: patterns as data, and which of them plays now. Pure.
 
-A pattern always plays to its end, and none is played over another: in the palm a mixture means nothing.
+A pattern always plays to its end, and none is played over another: in the palm a mixture means nothing. A motor that is
+driven late makes a pulse or a rest longer, and never leaves one out: two short pulses that run into one would be felt
+as another pattern.
 """
 
-from bisect import bisect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import accumulate
 
 PAUSE_S = 0.4
 """Between two patterns, so that they are felt as two."""
@@ -45,11 +45,15 @@ class Felt:
 
 @dataclass(frozen=True, slots=True)
 class _Playing:
-    """The pattern that plays: when the motor turns off, on, … off, and when the next pattern may begin."""
+    """The pattern that plays, which of its parts (on, off, on, …, pause), and until when."""
 
     what: Felt
-    edges_s: tuple[float, ...]
-    ends_s: float
+    part: int
+    until_s: float
+
+    @property
+    def parts_s(self) -> tuple[float, ...]:
+        return (*self.what.pattern.value, PAUSE_S)
 
 
 class FeedbackPlayer:
@@ -88,26 +92,24 @@ class FeedbackPlayer:
         return felt
 
     def level(self, now: float) -> bool:
-        """Whether the motor runs at `now`."""
-        self._advance(now)
-        return self._playing is not None and bisect(self._playing.edges_s, now) % 2 == 0
-
-    def next_due(self, now: float) -> float | None:
-        """When `level` changes next; None when nothing plays."""
-        self._advance(now)
-        if self._playing is None:
-            return None
-        passed = bisect(self._playing.edges_s, now)
-        return (*self._playing.edges_s, self._playing.ends_s)[passed]
-
-    def _advance(self, now: float) -> None:
-        if self._playing is not None and now >= self._playing.ends_s:
-            self._felt.append(self._playing.what)
-            self._playing = None
+        """Whether the motor runs from `now` on; each part lasts its time from when it was asked for."""
+        if self._playing is not None and now >= self._playing.until_s:
+            self._playing = self._behind(self._playing, now)
         if self._playing is None and self._waiting:
             what = self._waiting.pop(0)
-            _, *edges_s = accumulate(what.pattern.value, initial=now)
-            self._playing = _Playing(what, tuple(edges_s), edges_s[-1] + PAUSE_S)
+            self._playing = _Playing(what, 0, now + what.pattern.value[0])
+        return self._playing is not None and self._playing.part % 2 == 0
+
+    def next_due(self) -> float | None:
+        """When `level` has to be asked again; None when nothing plays."""
+        return None if self._playing is None else self._playing.until_s
+
+    def _behind(self, playing: _Playing, now: float) -> _Playing | None:
+        part = playing.part + 1
+        if part < len(playing.parts_s):
+            return replace(playing, part=part, until_s=now + playing.parts_s[part])
+        self._felt.append(playing.what)
+        return None
 
 
 _PATIENCE = {Pattern.DELIVERED: 1, Pattern.ACKNOWLEDGED: 1, Pattern.ATTENTION: 2}

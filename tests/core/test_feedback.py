@@ -21,7 +21,7 @@ def played(player: FeedbackPlayer, pattern: Pattern, now: float, about: bytes) -
 def levels(player: FeedbackPlayer, now: float) -> list[tuple[float, bool]]:
     """What the motor does and from when on, until nothing plays; asked at no other time than `next_due`."""
     seen = [(now, player.level(now))]
-    while (due := player.next_due(now)) is not None:
+    while (due := player.next_due()) is not None:
         assert due > now, "it asked again for a time that has come"
         now = due
         seen.append((now, player.level(now)))
@@ -52,7 +52,7 @@ def test_the_patterns_are_told_apart_by_number_and_length() -> None:
 def test_nothing_plays_at_rest() -> None:
     player = FeedbackPlayer()
     assert player.level(5.0) is False
-    assert player.next_due(5.0) is None
+    assert player.next_due() is None
 
 
 @given(st.sampled_from(Pattern), st.floats(0, 1e7))
@@ -88,9 +88,27 @@ def test_one_that_comes_while_another_plays_waits_its_turn() -> None:
     assert player.level(10.3) is True, "still stored's one long pulse"
     assert player.level(10.45) is False
     assert player.level(10.75) is False, "the pause"
-    assert player.level(10.81) is True, "delivered's first"
-    assert player.level(10.95) is False
-    assert player.level(11.10) is True, "delivered's second"
+    assert player.level(10.86) is True, "delivered's first"
+    assert player.level(11.0) is False
+    assert player.level(11.15) is True, "delivered's second"
+
+
+@given(st.sampled_from(Pattern), st.floats(0, 1e6), st.lists(st.floats(0, 3), min_size=12, max_size=12))
+def test_a_motor_that_is_driven_late_leaves_no_pulse_and_no_rest_out(
+    pattern: Pattern, now: float, late_s: list[float]
+) -> None:
+    player = FeedbackPlayer()
+    played(player, pattern, now, ABOUT)
+    seen = [(now, player.level(now))]
+    for late in late_s:
+        if (due := player.next_due()) is None:
+            break
+        seen.append((due + late, player.level(due + late)))
+    assert player.take_felt() == [Felt(pattern, ABOUT)]
+    lasted = [after - before for (before, _), (after, _) in pairwise(seen)]
+    promised = (*pattern.value, PAUSE_S)
+    assert [on for _, on in seen[:-1]] == [part % 2 == 0 for part in range(len(promised))]
+    assert all(length >= part - 1e-6 for length, part in zip(lasted, promised, strict=True))
 
 
 @pytest.mark.parametrize("outcome", [Pattern.STORED, Pattern.NO_WAY_OUT])
@@ -178,7 +196,7 @@ def judge(player: FeedbackPlayer, asked: list[tuple[float, Pattern]], until_s: f
 
     def drive(end: float) -> None:
         nonlocal now
-        while (due := player.next_due(now)) is not None and due <= end:
+        while (due := player.next_due()) is not None and due <= end:
             now = due
             seen.append((now, player.level(now)))
             told.extend(player.take_felt())
@@ -196,7 +214,7 @@ def judge(player: FeedbackPlayer, asked: list[tuple[float, Pattern]], until_s: f
     of_told = [length for felt in told for length in felt.pattern.value[::2]]
     assert made[: len(of_told)] == pytest.approx(of_told, abs=1e-6), "the motor did what was told, and in that order"
     begun = made[len(of_told) :]
-    if player.next_due(now) is None:
+    if player.next_due() is None:
         assert begun == [], "nothing that ended is left out"
         assert len(told) == len(asked)
     elif any(begun == pytest.approx(pattern.value[::2], abs=1e-6) for pattern in Pattern):
@@ -253,12 +271,14 @@ def test_what_was_cut_short_was_not_felt() -> None:
     played(player, Pattern.DELIVERED, 10.0, b"alert")
     assert player.level(10.0) is True
     assert player.take_felt() == []
+    assert player.level(10.41) is False
     assert player.level(10.79) is False, "the pause behind it: more might come"
     assert player.take_felt() == []
-    assert player.level(10.81) is True
+    assert player.level(10.82) is True
     assert player.take_felt() == [Felt(Pattern.STORED, b"alert")]
     assert player.take_felt() == [], "once"
-    assert player.level(10.81 + 0.37) is False, "its last pulse is over, the pause is not"
+    assert [player.level(10.82 + after) for after in (0.13, 0.26, 0.39)] == [False, True, False]
+    assert player.level(10.82 + 0.78) is False, "its last pulse is over, the pause is not"
     assert player.take_felt() == []
 
 

@@ -37,23 +37,33 @@ def test_each_promised_pattern_is_recognised(stretch: float) -> None:
 
 
 def test_patterns_follow_each_other() -> None:
-    both = felt(train(0, [400, 120, 120, 400]))
+    both = felt([*train(0, [400]), *train(800, [120, 120]), *train(1540, [400])])
     assert [one.pattern for one in both] == ["stored", "delivered", "stored"]
-    after_it = [*train(0, [1500]), *train(1900, [400]), *train(2700, [120, 120]), *train(3400, [220, 220, 220])]
+    after_it = [*train(0, [1500]), *train(1900, [400]), *train(2700, [120, 120]), *train(3450, [220, 220, 220])]
     assert [one.pattern for one in felt(after_it)] == ["exercise", "stored", "delivered", "acknowledged"]
 
 
 def test_a_machine_that_stretches_pulses_does_not_change_what_is_felt() -> None:
-    busy = [*train(0, [560]), *train(900, [200, 140]), *train(1700, [300, 230, 250], 200), *train(3200, [400])]
+    busy = [*train(0, [560]), *train(960, [200, 140]), *train(1800, [300, 230, 250], 200), *train(3400, [400])]
     assert [one.pattern for one in felt(busy)] == ["stored", "delivered", "acknowledged", "stored"]
+
+
+@pytest.mark.parametrize("lengths", [[240, 125], [125, 330], [500, 120]])
+@pytest.mark.parametrize("pause_ms", [120, 350])
+def test_one_pulse_of_two_that_is_far_too_long_does_not_change_what_is_felt(
+    lengths: list[float], pause_ms: float
+) -> None:
+    assert felt(train(0, lengths, pause_ms)) == (Felt("delivered", 0),), "as long as nothing comes behind it"
+    both = felt([*train(0, lengths, pause_ms), *train(2000, [400])])
+    assert [one.pattern for one in both] == ["delivered", "stored"]
 
 
 def test_half_a_pattern_is_none() -> None:
     assert felt(train(0, [120])) == ()
     assert felt(train(0, [80, 80, 80, 80])) == ()
     assert felt(train(0, [220, 220])) == ()
-    assert felt(train(0, [120, 400, 120]))[0].pattern == "stored"
-    assert len(felt(train(0, [120, 400, 120]))) == 1, "two halves around another pattern are not a whole"
+    halves = felt([*train(0, [120]), *train(520, [400]), *train(1320, [120])])
+    assert [one.pattern for one in halves] == ["stored"], "two halves around another pattern are not a whole"
 
 
 def test_a_pulse_without_length_is_the_shortest_there_is() -> None:
