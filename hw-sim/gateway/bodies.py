@@ -24,7 +24,9 @@ _MAX_FAULT_OCTETS = 32
 _MAX_BEFORE = 2
 _MAX_CHECK_IN_S = 86_400
 _MAX_NOTE_OCTETS = 120
-_MAX_ANSWER_OCTETS = 160
+_MAX_STATE_TEXT_OCTETS = 160
+_MAX_SOFTWARE_OCTETS = 64
+_MAX_CHECKS, _MAX_CHECK_OCTETS, _MAX_FOUND_OCTETS = 32, 24, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +97,38 @@ class State(enum.IntEnum):
     READ = 2
     ANSWERED = 3
     WITHOUT_EFFECT = 4
+    CARRIED_OUT = 5
+    FAILED = 6
+
+
+_LEAST_TEXT = {State.ANSWERED: 1, State.CARRIED_OUT: 0, State.FAILED: 0}
+"""The states that have a text, and how many octets of it at least."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageState:
-    """The state of one message by its number; `answer` is there when it is answered."""
+    """The state of one message by its number; `text` is the answer, or what came of carrying it out."""
 
     number: int
     state: State
-    answer: str | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a device tested of itself: `ok` is None where it has nothing of the kind."""
+
+    name: str
+    ok: bool | None
+    found: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """What a device found that tested itself in whole, and the software that did."""
+
+    software: str
+    checks: tuple[Check, ...]
 
 
 def cancellation(body: list[bytes]) -> Cancellation:
@@ -145,10 +170,32 @@ def _message_state(entry: list[bytes]) -> MessageState:
         raise cbor.MalformedError(f"a message's state has 2 or 3 elements, not {len(entry)}")
     number = cbor.uint(entry[0], 1, MAX_SEQUENCE)
     state = State(cbor.uint(entry[1], min(State), max(State)))
-    if (state is State.ANSWERED) != (len(entry) == 3):
-        raise cbor.MalformedError("a message's answer stands beside the state answered, and beside no other")
-    answer = _text(entry[2], "an answer", _MAX_ANSWER_OCTETS) if state is State.ANSWERED else None
-    return MessageState(number, state, answer)
+    least = _LEAST_TEXT.get(state)
+    if (least is None) != (len(entry) == 2):
+        raise cbor.MalformedError("a text stands beside the states answered, carried out and failed, and no other")
+    text = None if least is None else _text(entry[2], "the text of a state", _MAX_STATE_TEXT_OCTETS, least)
+    return MessageState(number, state, text)
+
+
+def acceptance(body: list[bytes]) -> Acceptance:
+    """Read the body of an acceptance."""
+    parts = cbor.items(body[0]) if body else []
+    if len(parts) != 2:
+        raise cbor.MalformedError("the body of an acceptance is the software and the checks")
+    checks = tuple(_check(cbor.items(entry)) for entry in cbor.items(parts[1]))
+    if not 1 <= len(checks) <= _MAX_CHECKS:
+        raise cbor.MalformedError(f"an acceptance has 1 to {_MAX_CHECKS} checks, not {len(checks)}")
+    return Acceptance(_text(parts[0], "the software", _MAX_SOFTWARE_OCTETS), checks)
+
+
+def _check(entry: list[bytes]) -> Check:
+    if len(entry) not in (2, 3):
+        raise cbor.MalformedError(f"a check has 2 or 3 elements, not {len(entry)}")
+    return Check(
+        _text(entry[0], "a check's name", _MAX_CHECK_OCTETS),
+        None if entry[1] == cbor.NULL else cbor.boolean(entry[1]),
+        _text(entry[2], "what a check found", _MAX_FOUND_OCTETS, 0) if len(entry) == 3 else None,
+    )
 
 
 def predecessors(body: list[bytes]) -> tuple[Predecessor, ...]:
@@ -228,10 +275,10 @@ def _fault(item: bytes) -> str:
     return _text(item, "a fault's code", _MAX_FAULT_OCTETS)
 
 
-def _text(item: bytes, what: str, most: int) -> str:
+def _text(item: bytes, what: str, most: int, least: int = 1) -> str:
     value = cbor.text(item)
-    if not 1 <= len(value.encode()) <= most:
-        raise cbor.MalformedError(f"{what} has 1 to {most} octets, not {len(value.encode())}")
+    if not least <= len(value.encode()) <= most:
+        raise cbor.MalformedError(f"{what} has {least} to {most} octets, not {len(value.encode())}")
     return value
 
 

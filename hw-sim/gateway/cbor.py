@@ -10,6 +10,7 @@ MAX_DEPTH = 8
 """Nesting of a record: array, body, opening entry; the rest is room for later versions."""
 
 NULL = b"\xf6"
+_FALSE, _TRUE = b"\xf4", b"\xf5"
 
 _UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _ARGUMENT_OCTETS = {24: 1, 25: 2, 26: 4, 27: 8}
@@ -73,6 +74,13 @@ def text(item: bytes) -> str:
         return item[head.end :].decode()
     except UnicodeDecodeError as error:
         raise MalformedError("a text string is not UTF-8") from error
+
+
+def boolean(item: bytes) -> bool:
+    """Read false or true. Raises MalformedError."""
+    if item not in (_FALSE, _TRUE):
+        raise MalformedError("false or true was expected")
+    return item == _TRUE
 
 
 def is_array(item: bytes) -> bool:

@@ -220,6 +220,19 @@ def _revoke(arguments: argparse.Namespace) -> None:
     _print(arguments, shown, lambda each: text.devices([each]))
 
 
+def _wipe(arguments: argparse.Namespace) -> None:
+    with _at_desk(arguments) as desk:
+        desk.wipe(arguments.device)
+        shown = _shown(desk.database, arguments.device)
+    _print(arguments, shown, lambda each: text.devices([each]))
+
+
+def _rekey(arguments: argparse.Namespace) -> None:
+    with _at_desk(arguments) as desk:
+        shown = desk.rekey(arguments.device)
+    _print(arguments, shown, text.act)
+
+
 def _group(arguments: argparse.Namespace) -> None:
     name = records.device_text(arguments.device)
     with contextlib.closing(Database(arguments.data, create=False)) as database:
@@ -285,6 +298,8 @@ _COMMANDS = {
     "messages": _messages,
     "devices": _devices,
     "revoke": _revoke,
+    "wipe": _wipe,
+    "rekey": _rekey,
 }
 
 

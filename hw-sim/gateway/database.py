@@ -13,7 +13,7 @@ import apsw
 
 from bondmate_sim.gateway import files
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _FILE_NAME = "gateway.db"
 
 _BUSY_TIMEOUT_MS = 1000
@@ -234,7 +234,56 @@ CREATE TRIGGER bearer_kid BEFORE INSERT ON bearer
   BEGIN SELECT raise(ABORT, 'the kid is taken by a device that is being enrolled'); END;
 """
 
-_STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
+_SCHEMA_4 = """
+CREATE VIEW message_ended AS             -- of which the device said what came of it in the end
+  SELECT device, number FROM message_state WHERE state IN (4, 5, 6);
+
+DROP VIEW pending;
+CREATE VIEW pending AS                   -- what devices did not fetch; of a revoked one, wipes alone
+  -- By CROSS JOIN, which keeps the order: a device with nothing new costs one look, whatever it got before.
+  SELECT message.* FROM device LEFT JOIN mailbox ON mailbox.device = device.id CROSS JOIN message
+  WHERE message.device = device.id AND message.number > coalesce(mailbox.fetched, 0)
+  AND (device.revoked_ms IS NULL OR message.type = 9)
+  AND NOT EXISTS (SELECT 1 FROM message_ended AS ended
+    WHERE ended.device = message.device AND ended.number = message.number);
+
+CREATE TABLE bundle (                    -- whose file is in the directory bundles
+  version TEXT PRIMARY KEY,
+  octets INTEGER NOT NULL,
+  sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+  added_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE rollout (
+  id INTEGER PRIMARY KEY,
+  version TEXT NOT NULL,
+  octets INTEGER NOT NULL,               -- of its bundle, as it was when the rollout began
+  sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+  at_once INTEGER NOT NULL,
+  batch INTEGER NOT NULL,                -- so many devices at a time
+  tolerated_percent INTEGER NOT NULL,
+  overdue_ms INTEGER NOT NULL,
+  by TEXT NOT NULL,
+  started_ms INTEGER NOT NULL,
+  stopped_ms INTEGER,
+  why TEXT                               -- why it was stopped
+) STRICT;
+
+CREATE TABLE rollout_device (
+  rollout INTEGER NOT NULL REFERENCES rollout (id),
+  place INTEGER NOT NULL,                -- in which order they get it
+  device BLOB NOT NULL REFERENCES device (id),
+  number INTEGER,                        -- of the message that told it
+  sent_ms INTEGER,
+  pardoned INTEGER NOT NULL DEFAULT 0,   -- it had failed when somebody let the rollout go on
+  PRIMARY KEY (rollout, place),
+  UNIQUE (rollout, device),
+  FOREIGN KEY (device, number) REFERENCES message (device, number) ON UPDATE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rollout_message ON rollout_device (device, number);
+"""
+
+_STEPS = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3, _SCHEMA_4)
 """What leads from each version to the next; all that is there stays."""
 
 

@@ -1,4 +1,4 @@
-"""What a person at the gateway does: acknowledge, close, write, alert a group, order an exercise.
+"""What a person at the gateway does: acknowledge, close, write, alert a group, order an exercise, new keys, a wipe.
 
 Each act is one transaction, and returns the objects of the command line's `--json`. The running gateway sees what was
 written and wakes the devices.
@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bondmate_sim.gateway import calls, devices, exercises, messages, records
+from bondmate_sim.gateway import calls, devices, enrolments, exercises, messages, records, wipes
 from bondmate_sim.gateway.calls import Handling
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.messages import Draft, Place, Type
@@ -99,6 +99,27 @@ class Desk:
                 until_ms = self.now_ms
             return self._sent(device, draft) | {"until": utc_text(until_ms)}
 
+    def wipe(self, device: bytes) -> None:
+        """Tell a device, revoked or not, to deliver its calls and forget all else; once that was done, do nothing."""
+        with self.database.transaction():
+            self._known(device)
+            if wipes.wiped_ms(self.database, device) is None and not wipes.is_under_way(self.database, device):
+                self._write(device, Draft(Type.WIPE, [], self.by, urgent=True))
+
+    def rekey(self, device: bytes) -> dict[str, Any]:
+        """Tell a device to change its channel keys; one that was told and did not say that it did is not told again."""
+        with self.database.transaction():
+            self._enrolled(device)
+            if enrolments.find(self.database, device) is None:
+                raise DeskError(
+                    f"{records.device_text(device)} has no key to agree on new ones by: its credentials were made by"
+                    " 'bondmate-gateway enrol --out'. Revoke it, and enrol it with --cards"
+                )
+            number = messages.under_way(self.database, device, Type.REKEY)
+            if number is not None:
+                return self._act(device, number, Type.REKEY, self.now_ms, self.by) | {"already": True}
+            return self._sent(device, Draft(Type.REKEY, [], self.by)) | {"already": False}
+
     def _find(self, alert_id: str) -> "_Found":
         parts = _ALERT_ID.fullmatch(alert_id)
         unknown = DeskError(f"no alert {alert_id} is held here; 'bondmate-gateway alerts' lists those that are")
@@ -166,12 +187,14 @@ class Desk:
     def _write(self, device: bytes, draft: Draft) -> int:
         return messages.write(self.database, device, draft, self.key, self.now_ms)
 
-    def _enrolled(self, device: bytes) -> None:
-        found = self.database.rows("SELECT revoked_ms FROM device WHERE id = ?", (device,))
-        if not found:
+    def _known(self, device: bytes) -> None:
+        if not devices.is_enrolled(self.database, device):
             name = records.device_text(device)
             raise DeskError(f"no device {name} is enrolled here; 'bondmate-gateway devices' lists them")
-        if found[0][0] is not None:
+
+    def _enrolled(self, device: bytes) -> None:
+        self._known(device)
+        if devices.device(self.database, device).revoked:
             raise DeskError(f"{records.device_text(device)} is revoked: it gets no messages any more")
 
 

@@ -102,8 +102,33 @@ def revoke(database: Database, device_id: bytes, now_ms: int) -> bool:
     Return False when no such device is known. Raises apsw.Error.
     """
     with database.transaction():
-        database.rows("UPDATE device SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL", (now_ms, device_id))
+        mark_revoked(database, device_id, now_ms)
         return enrolments.revoke(database, device_id, now_ms) or is_enrolled(database, device_id)
+
+
+def mark_revoked(database: Database, device_id: bytes, now_ms: int) -> None:
+    """Revoke a device that is enrolled; call it inside a transaction. Raises apsw.Error."""
+    database.rows("UPDATE device SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL", (now_ms, device_id))
+
+
+def forget_keys(database: Database, device_id: bytes) -> list[bytes]:
+    """Erase a device's channel keys, with the sessions under them, and return the kids that are known no more.
+
+    Call it inside a transaction. Raises apsw.Error.
+    """
+    kids = [
+        kid
+        for (kid,) in database.rows(
+            "SELECT kid FROM bearer WHERE device = ?1 UNION ALL SELECT kid FROM fresh_bearer WHERE device = ?1",
+            (device_id,),
+        )
+    ]
+    for each in kids:
+        database.rows("DELETE FROM session WHERE kid = ?", (each,))
+    database.rows("DELETE FROM bearer WHERE device = ?", (device_id,))
+    database.rows("DELETE FROM fresh WHERE device = ?", (device_id,))
+    database.rows("UPDATE device SET channel_secret = zeroblob(32) WHERE id = ?", (device_id,))
+    return kids
 
 
 def is_enrolled(database: Database, device_id: bytes) -> bool:

@@ -28,6 +28,7 @@ from bondmate_sim.gateway import (
     records,
     rekeying,
     sessions,
+    wipes,
 )
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.devices import Standing
@@ -153,6 +154,15 @@ class Inbox:
         self._contexts.committed(kept)
         return channel
 
+    def forget_wiped(self, now_ms: int) -> list[bytes]:
+        """Erase the channel keys of devices that were wiped long enough ago, and return those. Raises apsw.Error."""
+        with self._database.transaction():
+            forgotten = wipes.forget(self._database, now_ms)
+        for device, kids in forgotten.items():
+            self._forget(device, kids)
+            _log.info("the channel keys of %s, which was wiped, are erased", records.device_text(device))
+        return list(forgotten)
+
     def _channel(self, named: oscore.OptionValue, sender: str) -> oscore.Channel:
         try:
             channel = self._contexts.find(named)
@@ -165,10 +175,13 @@ class Inbox:
 
     def _rekeyed(self, channel: oscore.Channel, old: list[bytes]) -> None:
         channel.bearer = dataclasses.replace(channel.bearer, standing=Standing.OWN)
-        self._contexts.forget(old)
-        self._enrolling.forget(channel.bearer.device)
-        name = records.device_text(channel.bearer.device)
-        _log.info("%s uses its new keys; those before them are erased", name)
+        self._forget(channel.bearer.device, old)
+        _log.info("%s uses its new keys; those before them are erased", records.device_text(channel.bearer.device))
+
+    def _forget(self, device: bytes, kids: list[bytes]) -> None:
+        self._contexts.forget(kids)
+        self._enrolling.forget(device)
+        name = records.device_text(device)
         try:
             if not self._database.erase():
                 _log.info("the old keys of %s stand in the database's log until it is next written anew", name)
@@ -212,10 +225,9 @@ class Inbox:
         if len(query) != 1 or not _CURSOR.fullmatch(query[0]) or int(query[0]) > messages.MAX_NUMBER:
             return plain(aiocoap.BAD_REQUEST)
         device, cursor = channel.bearer.device, int(query[0])
-        if devices.device(self._database, device).revoked:
-            payload = messages.answer_revoked(self._database, device, cursor)
-            return Served(aiocoap.Message(code=aiocoap.CONTENT, payload=payload))
-        answer = messages.answer(self._database, device, cursor, self._signing_key)
+        revoked = devices.device(self._database, device).revoked
+        answering = messages.answer_revoked if revoked else messages.answer
+        answer = answering(self._database, device, cursor, self._signing_key)
         said = []
         if answer.moved:
             line = (

@@ -3,10 +3,10 @@
 The decisions stand here; the caller brings the authentic channel and the transaction, and signs the receipt.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bondmate_sim.gateway import bodies, branches, calls, cbor, cose, devices, evidence, messages, receipts, records
+from bondmate_sim.gateway import bodies, branches, calls, cbor, cose, devices, evidence, receipts, records, wipes
 from bondmate_sim.gateway.chain import Chain
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.receipts import Entry, Verdict
@@ -58,8 +58,10 @@ def take(
             return _refuse(database, origin, why.stream, why.sequence)
         return _quarantine(database, origin, why)
     if device.revoked:
-        return _refuse(database, origin, record.stream, record.sequence)
-    return _hold(database, origin, record)
+        # What it refuses a revoked device is no reason to not believe that it was wiped.
+        alarms = _report(database, origin, device, record)
+        return _refuse(database, origin, record.stream, record.sequence, alarms)
+    return _hold(database, origin, device, record)
 
 
 def read(tagged: bytes, device: devices.Device, session: bytes) -> records.Record:
@@ -100,7 +102,7 @@ def _verify(sign1: cose.Sign1, device: devices.Device, session: bytes) -> None:
         raise cose.NotVerifiedError(f"{error} with the enrolled key") from error
 
 
-def _hold(database: Database, origin: evidence.Origin, record: records.Record) -> Outcome:
+def _hold(database: Database, origin: evidence.Origin, device: devices.Device, record: records.Record) -> Outcome:
     held = evidence.hold(database, origin, record)
     name = records.record_text(origin.device, origin.session, record.stream, record.sequence)
     alarms = []
@@ -117,7 +119,7 @@ def _hold(database: Database, origin: evidence.Origin, record: records.Record) -
         )
     if not held.repeated:
         alarms += _branch_alarms(database, origin, record)
-        messages.report(database, origin.device, record.states, origin.now_ms)
+        alarms += _report(database, origin, device, record)
         if record.cancellation is not None and record.cancellation.how is bodies.How.DURESS:
             alarms.append(f"DURESS: {name} takes an alert back because somebody forced the officer to: it is not over")
     call = _call(database, origin, record) if record.is_call and not held.repeated else None
@@ -168,11 +170,24 @@ def _quarantine(database: Database, origin: evidence.Origin, why: records.Unread
     )
 
 
-def _refuse(database: Database, origin: evidence.Origin, stream: int | None, sequence: int | None) -> Outcome:
+def _report(database: Database, origin: evidence.Origin, device: devices.Device, record: records.Record) -> list[str]:
+    if not wipes.report(database, device, record.states, origin.now_ms):
+        return []
+    return [f"WIPED: {records.device_text(device.id)} says that it is; it is revoked with that"]
+
+
+def _refuse(
+    database: Database,
+    origin: evidence.Origin,
+    stream: int | None,
+    sequence: int | None,
+    alarms: Sequence[str] = (),
+) -> Outcome:
     evidence.attempt(database, origin)
     text = f"record of {records.device_text(origin.device)} over {origin.bearer}: refused, the device is revoked"
     return Outcome(
         Entry(origin.session, stream, sequence, origin.digest, Verdict.REFUSED, receipts.REASON_REVOKED),
         False,
         text,
+        tuple(alarms),
     )

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bondmate_sim.gateway import account, branches, enrolments, evidence, keys, messages, ranges, records
+from bondmate_sim.gateway import account, branches, enrolments, evidence, keys, messages, ranges, records, wipes
 from bondmate_sim.gateway import devices as enrolled
 from bondmate_sim.gateway.account import Missing
 from bondmate_sim.gateway.database import Database
@@ -44,10 +44,11 @@ def _device(
     known = enrolled.device(database, device)
     numbers = account.account(database, known)
     enrolment = enrolments.find(database, device)
+    wiped_ms = wipes.wiped_ms(database, device)
     missing = list(itertools.islice(_one_by_one(numbers.missing), _MISSING_SHOWN))
     return {
         "device": records.device_text(device),
-        "state": "enrolled" if revoked_ms is None else "revoked",
+        "state": _state(database, device, revoked=revoked_ms is not None, wiped=wiped_ms is not None),
         "fingerprint": keys.fingerprint(keys.public_der(known.key)),
         "expires_at": None,
         "software": None if enrolment is None else enrolment.software,
@@ -57,6 +58,7 @@ def _device(
         "sessions": [records.session_text(session) for session, _ in open_sessions],
         "revoked": revoked_ms is not None,
         "revoked_at": utc_text(revoked_ms),
+        "wiped_at": utc_text(wiped_ms),
         "groups": enrolled.groups(database, device),
         "mailbox": {"newest": messages.newest(database, device), "fetched": messages.fetched(database, device)},
         "forks": [records.record_text(device, *identity) for identity in forked],
@@ -89,6 +91,7 @@ def _device(
             }
             for each in numbers.losses
         ],
+        "accepted": _accepted(database, device),
         "health": _health(database, device),
         "presence": _presence(database, device),
     }
@@ -108,6 +111,7 @@ def _under_way(database: Database, enrolment: Enrolment, now_ms: int) -> dict[st
         "sessions": [],
         "revoked": enrolment.withdrawn_ms is not None,
         "revoked_at": utc_text(enrolment.withdrawn_ms),
+        "wiped_at": None,
         "groups": enrolments.groups(database, enrolment.device),
         "mailbox": {"newest": 0, "fetched": 0},
         "forks": [],
@@ -119,9 +123,18 @@ def _under_way(database: Database, enrolment: Enrolment, now_ms: int) -> dict[st
         "thinned": {reason.name.lower(): 0 for reason in records.Reason},
         "lost_with_store": 0,
         "store_lost": [],
+        "accepted": None,
         "health": None,
         "presence": None,
     }
+
+
+def _state(database: Database, device: bytes, *, revoked: bool, wiped: bool) -> str:
+    if wiped:
+        return "wiped"
+    if wipes.is_under_way(database, device):
+        return "wiping"
+    return "revoked" if revoked else "enrolled"
 
 
 def _one_by_one(missing: Iterable[Missing]) -> Iterator[tuple[Missing, int]]:
@@ -129,6 +142,20 @@ def _one_by_one(missing: Iterable[Missing]) -> Iterator[tuple[Missing, int]]:
         first, last = each.numbers
         for number in range(first, last + 1):
             yield each, number
+
+
+def _accepted(database: Database, device: bytes) -> dict[str, Any] | None:
+    newest = evidence.newest(database, device, records.REPORT, records.ACCEPTANCE)
+    if newest is None or newest.record.acceptance is None:
+        return None
+    clock, found = newest.record.clock, newest.record.acceptance
+    failed = [each.name for each in found.checks if each.ok is False]
+    return {
+        "at": utc_text(newest.received_ms if clock is None else clock.utc_ms),
+        "software": found.software,
+        "ok": not failed,
+        "failed": failed,
+    }
 
 
 def _health(database: Database, device: bytes) -> dict[str, Any] | None:

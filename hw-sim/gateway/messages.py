@@ -32,6 +32,9 @@ class Type(enum.IntEnum):
     ACKNOWLEDGE = 4
     CLOSE = 5
     EXERCISE = 6
+    UPDATE = 8
+    WIPE = 9
+    REKEY = 11
 
 
 class MessageError(Exception):
@@ -138,24 +141,66 @@ def answer(database: Database, device: bytes, cursor: int, key: ec.EllipticCurve
     return Answer(cbor2.dumps(chosen), moved)
 
 
-def answer_revoked(database: Database, device: bytes, cursor: int) -> bytes:
-    """Answer a device that was revoked: whoever holds it reads nothing that it does not have. Raises apsw.Error."""
-    _remember(database, device, fetched=cursor, served=max(cursor, _mailbox(database, device)[1]))
-    return cbor2.dumps([])
+def answer_revoked(database: Database, device: bytes, cursor: int, key: ec.EllipticCurvePrivateKey) -> Answer:
+    """Answer a device that was revoked: whoever holds it reads nothing that it does not have, but that it is wiped.
+
+    It takes no message behind a gap, so that a wipe gets the number behind its cursor, before all that it shall not
+    have any more. Raises apsw.Error.
+    """
+    _, served = _mailbox(database, device)
+    moved = max(0, cursor - served)
+    if moved:
+        _move(database, device, served, moved, key)
+    wipe = under_way(database, device, Type.WIPE)
+    chosen = []
+    if wipe is not None and wipe > cursor:
+        if wipe != cursor + 1:
+            _bring_forward(database, device, wipe, cursor + 1, key)
+        chosen = [_tagged(database, device, cursor + 1)]
+    _remember(database, device, fetched=cursor, served=max(served, cursor + len(chosen)))
+    return Answer(cbor2.dumps(chosen), moved)
 
 
-def report(database: Database, device: bytes, states: Iterable[bodies.MessageState], now_ms: int) -> None:
+def under_way(database: Database, device: bytes, kind: Type, now_ms: int = 0) -> int | None:
+    """Return the number of the newest message of a type of which the device did not say what came of it, or None.
+
+    One that expired by `now_ms` is none. Raises apsw.Error.
+    """
+    ((number,),) = database.rows(
+        "SELECT max(number) FROM message WHERE device = ?1 AND type = ?2 AND (expires_ms IS NULL OR expires_ms > ?3)"
+        " AND NOT EXISTS (SELECT 1 FROM message_ended AS ended"
+        "  WHERE ended.device = message.device AND ended.number = message.number)",
+        (device, kind, now_ms),
+    )
+    return None if number is None else int(number)
+
+
+def carried_out_ms(database: Database, device: bytes, kind: Type) -> int | None:
+    """Return when a device first said that it carried out a message of a type (UTC in ms), or None."""
+    ((at_ms,),) = database.rows(
+        "SELECT min(received_ms) FROM message JOIN message_state USING (device, number)"
+        " WHERE device = ? AND type = ? AND state = ?",
+        (device, kind, bodies.State.CARRIED_OUT),
+    )
+    return None if at_ms is None else int(at_ms)
+
+
+def report(
+    database: Database, device: bytes, states: Iterable[bodies.MessageState], now_ms: int, *, wipes_only: bool = False
+) -> None:
     """Keep what a device says became of messages that it may have from here; a repeat changes nothing.
 
-    Raises apsw.Error.
+    With `wipes_only`, as of a revoked device, of nothing else. Raises apsw.Error.
     """
     _, served = _mailbox(database, device)
     for each in states:
         if each.number <= served:
             database.rows(
-                "INSERT INTO message_state (device, number, state, answer, received_ms) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO message_state (device, number, state, answer, received_ms)"
+                " SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT ?6"
+                " OR EXISTS (SELECT 1 FROM message WHERE device = ?1 AND number = ?2 AND type = ?7)"
                 " ON CONFLICT DO NOTHING",
-                (device, each.number, each.state, each.answer, now_ms),
+                (device, each.number, each.state, each.text, now_ms, wipes_only, Type.WIPE),
             )
 
 
@@ -233,12 +278,38 @@ def _move(database: Database, device: bytes, behind: int, by: int, key: ec.Ellip
     )
     # The last first, so that each new number is free.
     for number, tagged in rows:
-        payload = content(tagged)
-        payload[1] = number + by
-        database.rows(
-            "UPDATE message SET number = ?, tagged = ? WHERE device = ? AND number = ?",
-            (number + by, _signed(device, payload, key), device, number),
-        )
+        _renumber(database, device, number, number + by, _numbered(device, tagged, number + by, key))
+
+
+def _bring_forward(database: Database, device: bytes, number: int, to: int, key: ec.EllipticCurvePrivateKey) -> None:
+    """Give a message a lower number, and each that stood from there on the next one, with what became of it."""
+    tagged = _tagged(database, device, number)
+    _renumber(database, device, number, 0, tagged)
+    between = database.rows(
+        "SELECT number, tagged FROM message WHERE device = ? AND number >= ? AND number < ? ORDER BY number DESC",
+        (device, to, number),
+    )
+    for other, its in between:
+        _renumber(database, device, other, other + 1, _numbered(device, its, other + 1, key))
+    _renumber(database, device, 0, to, _numbered(device, tagged, to, key))
+
+
+def _renumber(database: Database, device: bytes, number: int, new: int, tagged: bytes) -> None:
+    database.rows(
+        "UPDATE message SET number = ?, tagged = ? WHERE device = ? AND number = ?", (new, tagged, device, number)
+    )
+    database.rows("UPDATE message_state SET number = ? WHERE device = ? AND number = ?", (new, device, number))
+
+
+def _numbered(device: bytes, tagged: bytes, number: int, key: ec.EllipticCurvePrivateKey) -> bytes:
+    payload = content(tagged)
+    payload[1] = number
+    return _signed(device, payload, key)
+
+
+def _tagged(database: Database, device: bytes, number: int) -> bytes:
+    ((tagged,),) = database.rows("SELECT tagged FROM message WHERE device = ? AND number = ?", (device, number))
+    return bytes(tagged)
 
 
 def _signed(device: bytes, payload: list[Any], key: ec.EllipticCurvePrivateKey) -> bytes:

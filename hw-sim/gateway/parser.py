@@ -85,6 +85,14 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     sent.add_argument("device", type=_device_id, nargs="?", metavar="DEVICE", help="show one device's alone")
     command("devices", "Show the devices, enrolled or on their way to it.")
     _device(command("revoke", "Refuse a device's records from now on."))
+    wipe = command(
+        "wipe", "Let a device deliver its calls, forget all else, and be enrolled anew; there is no way back."
+    )
+    _device(wipe)
+    _by(wipe)
+    rekey = command("rekey", "Let a device change the keys of its channel.")
+    _device(rekey)
+    _by(rekey)
     return made
 
 

@@ -9,13 +9,13 @@ from bondmate_sim.gateway import bodies, cbor, cose, elements
 
 VERSION = 1
 STREAMS = ("alert", "state", "position", "presence", "health", "report")
-ALERT, STATE, POSITIONS, PRESENCE_STREAM, HEALTH_STREAM = 0, 1, 2, 3, 4
+ALERT, STATE, POSITIONS, PRESENCE_STREAM, HEALTH_STREAM, REPORT = range(6)
 CHAINED = (ALERT, STATE)
 
 PANIC, ASSISTANCE, MEDICAL, CHECK_IN_MISSED, MAN_DOWN, TAMPER, EXERCISE, ESCALATION = range(1, 9)
 CANCELLATION, CHECK_IN = 9, 10
 OPENING, ANCHOR, STORE_LOST, GAP, MESSAGE_STATE = range(16, 21)
-POSITION, POSITIONS_BEFORE, PRESENCE, HEALTH = 32, 33, 48, 64
+POSITION, POSITIONS_BEFORE, PRESENCE, HEALTH, ACCEPTANCE = 32, 33, 48, 64, 80
 _KIND_NAMES = {
     PANIC: "panic",
     ASSISTANCE: "assistance",
@@ -36,6 +36,7 @@ _KIND_NAMES = {
     POSITIONS_BEFORE: "positions-before",
     PRESENCE: "presence",
     HEALTH: "health",
+    ACCEPTANCE: "acceptance",
 }
 NO_CALLS = (CANCELLATION, CHECK_IN)
 """Kinds of the stream alert that are no call. One that is not known here is: somebody has to look at it."""
@@ -62,9 +63,9 @@ class Submission:
 class Record:
     """The payload of a record.
 
-    `cancellation`, `check_in`, `predecessors`, `gaps`, `states`, `before` and `faults` are the bodies of a
-    cancellation, a check-in, an opening, a gap, a message-state, of the positions before an alert (the newest first)
-    and of a health record; None and empty in all other kinds.
+    `cancellation`, `check_in`, `predecessors`, `gaps`, `states`, `before`, `faults` and `acceptance` are the bodies of
+    a cancellation, a check-in, an opening, a gap, a message-state, of the positions before an alert (the newest first),
+    of a health record and of an acceptance; None and empty in all other kinds.
     """
 
     kind: int
@@ -80,6 +81,7 @@ class Record:
     states: tuple[bodies.MessageState, ...]
     before: tuple[elements.Fix, ...]
     faults: tuple[str, ...]
+    acceptance: bodies.Acceptance | None
 
     @property
     def stream(self) -> int:
@@ -155,6 +157,7 @@ def payload(data: bytes) -> Record:
             states=bodies.message_states(body) if kind == MESSAGE_STATE else (),
             before=bodies.before(body) if kind == POSITIONS_BEFORE else (),
             faults=bodies.faults(body) if kind == HEALTH else (),
+            acceptance=bodies.acceptance(body) if kind == ACCEPTANCE else None,
         )
     except cbor.MalformedError as error:
         raise UnreadableError(f"malformed record: {error}", stream, sequence) from error

@@ -16,7 +16,11 @@ _WORDS = {
     State.READ: "read",
     State.ANSWERED: "answered",
     State.WITHOUT_EFFECT: "without-effect",
+    State.CARRIED_OUT: "carried-out",
+    State.FAILED: "failed",
 }
+
+_RESULTS = (State.CARRIED_OUT, State.FAILED)
 
 
 def sent(database: Database, device: bytes | None) -> list[dict[str, Any]]:
@@ -49,7 +53,8 @@ def _message(database: Database, row: tuple[Any, ...]) -> dict[str, Any]:
         "expires_at": utc_text(expires_ms),
         "state": _state([State(state) for state, _, _ in states], fetched=number <= fetched),
         "states": [{"state": _WORDS[State(state)], "received_at": utc_text(at_ms)} for state, _, at_ms in states],
-        "answer": next((answer for _, answer, _ in states if answer is not None), None),
+        "answer": next((text for state, text, _ in states if state == State.ANSWERED), None),
+        "result": next((text for state, text, _ in reversed(states) if state in _RESULTS), None),
         "woken_by_sms_at": utc_text(woken_ms),
         **_content(Type(kind), body),
         "message_hex": tagged.hex(),
@@ -73,6 +78,7 @@ def _content(kind: Type, body: list[Any]) -> dict[str, Any]:
         "kind": None,
         "digests": [],
         "exercise_s": None,
+        "update": None,
     }
     match kind:
         case Type.MESSAGE | Type.ALERT | Type.ASSISTANCE:
@@ -81,6 +87,17 @@ def _content(kind: Type, body: list[Any]) -> dict[str, Any]:
             shown |= {"digests": [each.hex() for each in body[0]]}
         case Type.EXERCISE:
             shown |= {"exercise_s": body[1]}
+        case Type.UPDATE:
+            software, url, octets, sha256, when = body
+            shown["update"] = {
+                "software": software,
+                "url": url,
+                "octets": octets,
+                "sha256": sha256.hex(),
+                "at_once": bool(when),
+            }
+        case Type.WIPE | Type.REKEY:
+            pass
     if kind in (Type.ALERT, Type.ASSISTANCE) and body[2] is not None:
         lat, lon, radius_m = body[2]
         shown["place"] = {"lat": lat / 1e7, "lon": lon / 1e7, "radius_m": radius_m}

@@ -38,6 +38,8 @@ def act(shown: dict[str, Any]) -> str:
         return "\n".join([line, *(f"  WARNING   {warning}" for warning in _unseen(shown))])
     if shown["type"] == "exercise":
         return f"{device}  exercise until {_moment(shown['until'])}, message {number}"
+    if shown.get("already"):
+        return f"{device}  was told already: {shown['type']} {number}; see messages"
     return f"{device}  {shown['type']} {number} waits to be fetched"
 
 
@@ -72,6 +74,11 @@ def _message(shown: dict[str, Any]) -> str:
     if shown["exercise_s"] is not None:
         seconds = shown["exercise_s"]
         lines.append(f"  for {seconds / 60:g} minutes" if seconds else "  the exercise is over")
+    if shown["update"] is not None:
+        at_once = ", at once" if shown["update"]["at_once"] else ""
+        lines.append(f"  {_safe(shown['update']['software'])} from {_safe(shown['update']['url'])}{at_once}")
+    if shown["result"]:
+        lines.append(f"  {shown['state']}  {_safe(shown['result'])}")
     if shown["answer"] is not None:
         lines.append(f"  answered  {_safe(shown['answer'])}")
     return "\n".join(lines)
@@ -176,13 +183,17 @@ def _device(shown: dict[str, Any]) -> str:
     if shown["enrolled_at"] is None:
         return _under_way(shown)
     state = f"REVOKED {_moment(shown['revoked_at'])}" if shown["revoked"] else "active"
+    if shown["state"] == "wiped":
+        state = f"WIPED {_moment(shown['wiped_at'])}"
+    elif shown["state"] == "wiping":
+        state += "  WIPING: it was told to, and did not say yet that it is done"
     session = shown["sessions"][-1] if shown["sessions"] else "none"
     times = f"enrolled {_moment(shown['enrolled_at'])}  last seen {_moment(shown['last_seen_at'])}"
     lines = [f"{shown['device']}  {state}  {times}  session {session}"]
     if shown["groups"]:
         lines.append(f"  groups    {', '.join(shown['groups'])}")
     mailbox = shown["mailbox"]
-    if mailbox["fetched"] < mailbox["newest"]:
+    if mailbox["fetched"] < mailbox["newest"] and shown["state"] != "wiped":
         lines.append(f"  mailbox   {mailbox['newest'] - mailbox['fetched']} of {mailbox['newest']} not fetched")
     lines += [f"  FORK: more than one record under {identity}" for identity in shown["forks"]]
     lines += [
@@ -200,6 +211,11 @@ def _device(shown: dict[str, Any]) -> str:
     if shown["presence"] is not None and shown["presence"]["fix"] is not None:
         presence = shown["presence"]
         lines.append(f"  presence  {_where(presence['fix'])}, received {_moment(presence['received_at'])}")
+    if shown["accepted"] is not None:
+        accepted = shown["accepted"]
+        failed = f"NOT ACCEPTED: {', '.join(map(_safe, accepted['failed']))} failed,"
+        by = f"{_moment(accepted['at'])} by its own test of {_safe(accepted['software'])}"
+        lines.append(f"  {'accepted ' if accepted['ok'] else failed} {by}")
     if shown["health"] is not None and shown["health"]["faults"]:
         faults = ", ".join(map(_safe, shown["health"]["faults"]))
         lines.append(f"  FAULTS: {faults}, received {_moment(shown['health']['received_at'])}")

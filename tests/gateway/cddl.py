@@ -35,7 +35,7 @@ _TEXT = (Path(__file__).parents[2] / "docs" / "bondmate.cddl").read_text().repla
 _PAYLOAD_TAIL = re.compile(r"^  \? body: any,.*\n  \* any.*\n", re.MULTILINE)
 _RECEIPT_TAIL = re.compile(r"(?<=receipt-entry\],\n)  \* any *\n\]", re.MULTILINE)
 _NOTE = re.compile(r", \? note: tstr .size \(1\.\.120\)\]")
-_MESSAGE_STATE = re.compile(r"^message-state += (\[.*\]) .*\n +/ (\[.*\])", re.MULTILINE)
+_MESSAGE_STATE = re.compile(r"^message-state += (\[.*\]) .*\n +/ (\[.*\])\n +/ (\[.*\]) .*", re.MULTILINE)
 _REASON = re.compile(r"^  \? reason:", re.MULTILINE)
 _MESSAGE_TAIL = re.compile(r"^  body: message-body,\n  \* any.*\n\]", re.MULTILINE)
 _STREAM_OR_NULL = re.compile(r"^  stream / null,.*\n  \(?(1\.\.4294967295)\)? / null,.*\n", re.MULTILINE)
@@ -66,14 +66,26 @@ def validate_body(rule: str, body: bytes) -> None:
         for each in content:
             _validate("message-state", _message_state_text(each[1]), cbor2.dumps(each))
         return
+    if rule == "acceptance-body":
+        checks = content[1]
+        assert 1 <= len(checks) <= 32
+        for each in checks:
+            ok = "null" if each[1] is None else "bool"
+            text = ", text: tstr .size (0..64)]" if len(each) > 2 else "]"
+            text = _TEXT.replace("ok: bool / null, ? text: tstr .size (0..64)]", f"ok: {ok}{text}")
+            assert text != _TEXT
+            _validate("acceptance-check", text, cbor2.dumps(each))
+        text = _TEXT.replace("[1*32 acceptance-check]", "[* any]")
     _validate(rule, text, body)
 
 
 def _message_state_text(state: int) -> str:
     """Return the one line of a message's state that is meant for this one."""
-    text, found = _MESSAGE_STATE.subn(r"message-state = \2" if state == 3 else r"message-state = \1", _TEXT)
+    line = {3: r"\2", 5: r"\3", 6: r"\3"}.get(state, r"\1")
+    text, found = _MESSAGE_STATE.subn(rf"message-state = {line}", _TEXT)
     assert found == 1
-    return text.replace("1 / 2 / 4", str(state if state in {1, 2, 4} else 1))
+    text = text.replace("1 / 2 / 4", str(state if state in {1, 2, 4} else 1))
+    return text.replace("5 / 6", str(state if state in {5, 6} else 5))
 
 
 def validate_receipt(tagged: bytes) -> None:
@@ -111,13 +123,16 @@ def validate_message_payload(payload: bytes) -> None:
     _validate("message-payload", text, payload)
     start = _TEXT.index("message-body =")
     lines = re.findall(r"\[(.*)\] +; (\d)", _TEXT[start : _TEXT.index("message-text =")])
-    (line,) = (line for line, kind in lines if int(kind) == (4 if content[2] == 5 else content[2]))
-    rules = [element.split(": ")[-1] for element in line.split(", ")]
+    shared = {5: 4, 11: 9}.get(content[2], content[2])
+    (line,) = (line for line, kind in lines if int(kind) == shared)
+    rules = [element.split(": ")[-1] for element in line.split(", ")] if line else []
     if len(content[7]) != len(rules):
         raise ValidationError(f"a body of type {content[2]} has {len(rules)} elements")
     for rule, part in zip(rules, content[7], strict=True):
         if not (part is None and rule.endswith(" / null")):
-            _validate("part", f"part = {rule.removesuffix(' / null')}\n{_TEXT}", cbor2.dumps(part))
+            # As everywhere: of a choice between numbers the validator sees one.
+            one = "0..1" if rule == "0 / 1" else rule.removesuffix(" / null")
+            _validate("part", f"part = {one}\n{_TEXT}", cbor2.dumps(part))
 
 
 def validate_messages(answer: bytes) -> list[bytes]:

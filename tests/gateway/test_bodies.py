@@ -40,7 +40,8 @@ def test_what_is_read_of_a_check_in_validates_and_says_what_stands_there(body: t
 
 @given(
     st.lists(
-        st.tuples(NUMBERS, st.sampled_from([0, 1, 2, 4, 5])) | st.tuples(NUMBERS, st.just(3), st.text(max_size=164)),
+        st.tuples(NUMBERS, st.sampled_from([0, 1, 2, 4, 5, 7]))
+        | st.tuples(NUMBERS, st.sampled_from([3, 5, 6]), st.text(max_size=164)),
         max_size=17,
     )
 )
@@ -49,14 +50,37 @@ def test_what_is_read_of_a_message_state_says_what_stands_there(body: list[tuple
         read = records.payload(of_kind(records.MESSAGE_STATE, [list(each) for each in body])).states
     except records.UnreadableError:
         return
-    told = [(each.number, int(each.state), each.answer) for each in read]
+    told = [(each.number, int(each.state), each.text) for each in read]
     assert told == [(*each, None)[:3] for each in body]
     assert 1 <= len(told) <= 16
     for each in body:
         validate_body("message-state-body", cbor2.dumps([list(each)]))
 
 
-@given(st.sampled_from([records.CANCELLATION, records.CHECK_IN, records.MESSAGE_STATE]), st.binary(max_size=60))
+CHECKS = st.tuples(st.text(max_size=26), st.sampled_from([True, False, None, 0, "yes"])) | st.tuples(
+    st.text(max_size=4), st.sampled_from([True, None]), st.text(max_size=66)
+)
+
+
+@given(st.text(max_size=66), st.lists(CHECKS, max_size=34))
+def test_what_is_read_of_an_acceptance_validates_and_says_what_stands_there(
+    software: str, checks: list[tuple[Any, ...]]
+) -> None:
+    body = [software, [list(each) for each in checks]]
+    try:
+        read = records.payload(of_kind(records.ACCEPTANCE, body)).acceptance
+    except records.UnreadableError:
+        return
+    validate_body("acceptance-body", cbor2.dumps(body))
+    assert read is not None
+    assert read.software == software
+    assert [(each.name, each.ok, each.found) for each in read.checks] == [(*each, None)[:3] for each in checks]
+
+
+@given(
+    st.sampled_from([records.CANCELLATION, records.CHECK_IN, records.MESSAGE_STATE, records.ACCEPTANCE]),
+    st.binary(max_size=60),
+)
 def test_any_octets_as_a_body_are_read_or_unreadable(kind: int, body: bytes) -> None:
     data = b"\x88" + of_kind(kind)[1:] + body
     try:

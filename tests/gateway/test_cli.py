@@ -62,11 +62,36 @@ def test_revoke_shows_the_device_and_can_be_repeated(tmp_path: Path) -> None:
     assert first == again
 
 
+def test_wipe_shows_the_device_and_can_be_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = "--data", str(tmp_path / "data")
+    command("enrol", "--count", "1", "--out", tmp_path / "out", *data)
+    (shown,) = command("devices", *data)
+    first, again = (command("wipe", shown["device"], *data) for _ in range(2))
+    assert (first["state"], first["revoked"], first["wiped_at"]) == ("wiping", False, None)
+    assert first == again
+    assert [each["type"] for each in command("messages", *data)] == ["wipe"]
+    assert cli.main(["wipe", "BM-00000000", *data]) == 1
+    assert "no device BM-00000000" in capsys.readouterr().err
+    assert cli.main(["rekey", shown["device"], *data]) == 1
+    assert "has no key to agree on new ones by" in capsys.readouterr().err
+    assert cli.main(["wipe", shown["device"], *data]) == 0
+    assert "active  WIPING: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        *("alerts", "devices", "messages", "revoke BM-7f3a09c1", "group BM-7f3a09c1 north", "ack ID", "close ID"),
-        *("message BM-7f3a09c1 text", "alert --group north text", "exercise BM-7f3a09c1 off"),
+        *(
+            "alerts",
+            "devices",
+            "messages",
+            "revoke BM-7f3a09c1",
+            "wipe BM-7f3a09c1",
+            "group BM-7f3a09c1 north",
+            "ack ID",
+            "close ID",
+        ),
+        *("message BM-7f3a09c1 text", "alert --group north text", "exercise BM-7f3a09c1 off", "rekey BM-7f3a09c1"),
     ],
 )
 def test_without_a_database_a_command_says_what_to_do(
@@ -121,6 +146,9 @@ def test_a_newer_schema_is_an_error_of_every_command(tmp_path: Path, capsys: pyt
         "run --sms pigeon:127.0.0.1:2775 --sms-number +4915550001",
         "revoke BM-7F3A09C1",
         "revoke",
+        "wipe",
+        "wipe BM-7F3A09C1",
+        "rekey",
         "ack",
         "close",
         "message BM-7f3a09c1",

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bondmate_sim.gateway import database as schema
-from bondmate_sim.gateway import inventory, records, sessions, view
+from bondmate_sim.gateway import enrolments, inventory, messages, records, sent, sessions, view
 from bondmate_sim.gateway.database import SCHEMA_VERSION, Database, DatabaseError
 from bondmate_sim.gateway.desk import Desk
 from tests.gateway.device import Device, fix_at
@@ -40,13 +40,14 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "gateway.db").read_bytes() == before
 
 
-def of_version_1(place: Path, held: Database) -> None:
-    """Write what a gateway of version 1 left: what is held elsewhere, in its tables."""
+def of_version(version: int, place: Path, held: Database) -> None:
+    """Write what a gateway of an earlier version left: what is held elsewhere, in the tables that it had."""
     place.mkdir(mode=0o700)
     with contextlib.closing(apsw.Connection(str(place / "gateway.db"))) as old:
-        old.execute(schema._SCHEMA_1)
-        old.pragma("user_version", 1)
-        for table in ("device", "bearer", "session", "record", "predecessor", "quarantine", "attempt"):
+        for step in schema._STEPS[:version]:
+            old.execute(step)
+        old.pragma("user_version", version)
+        for (table,) in list(old.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid")):
             for row in held.rows(f"SELECT * FROM {table}"):
                 old.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
@@ -60,7 +61,7 @@ def test_a_database_of_version_1_is_brought_here_with_all_it_holds(tmp_path: Pat
         device.send(records.PANIC, 3000, clock=b"short")
         shown = view.alerts(held)
         assert len(shown) == 2
-        of_version_1(tmp_path / "old", held)
+        of_version(1, tmp_path / "old", held)
     for _ in range(2):
         with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
             assert migrated.rows("PRAGMA user_version") == [(SCHEMA_VERSION,)]
@@ -84,15 +85,36 @@ def test_sessions_with_their_windows_come_through_a_migration(tmp_path: Path) ->
                 session = bytes([0, number, 0, 0, 0, 1])
                 sessions.save(held, device.made.kids["ip"], session, sessions.Window(number, 5), 32, now_ms=7)
         before = held.rows("SELECT * FROM session ORDER BY id")
-        of_version_1(tmp_path / "old", held)
+        of_version(1, tmp_path / "old", held)
     with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
         assert migrated.rows("SELECT * FROM session ORDER BY id") == before
         assert len(before) == 3
 
 
-def test_a_migrated_database_has_the_schema_of_a_new_one(tmp_path: Path) -> None:
+def test_a_database_of_version_3_is_brought_here_with_its_mailboxes_and_enrolments(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    with contextlib.closing(Database(tmp_path / "held", create=True)) as held:
+        device = Device(held, "north")
+        enrolments.offer(held, 2, 0, 1, ["south"])
+        Desk(held, key, "Ann", device.now_ms).message(device.made.device, "come in", ["yes"], urgent=True)
+        with held.transaction():
+            messages.answer(held, device.made.device, 0, key)
+        device.send(records.MESSAGE_STATE, 1000, body=[[1, 3, "yes"]])
+        of_version(3, tmp_path / "old", held)
+        before = sent.sent(held, None), inventory.devices(held, 0), held.rows("SELECT * FROM enrolment")
+    with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
+        assert migrated.rows("PRAGMA foreign_key_check") == []
+        assert (sent.sent(migrated, None), inventory.devices(migrated, 0)) == before[:2]
+        assert migrated.rows("SELECT * FROM enrolment") == before[2]
+        assert [each.newest for each in messages.waiting(migrated, device.now_ms)] == [1]
+        Desk(migrated, key, "Ann", device.now_ms).wipe(device.made.device)
+        assert [each.newest for each in messages.waiting(migrated, device.now_ms)] == [2]
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_a_migrated_database_has_the_schema_of_a_new_one(tmp_path: Path, version: int) -> None:
     with contextlib.closing(Database(tmp_path / "new", create=True)) as new:
-        of_version_1(tmp_path / "old", new)
+        of_version(version, tmp_path / "old", new)
         expected = new.rows("SELECT type, name, sql FROM sqlite_schema ORDER BY name")
     with contextlib.closing(Database(tmp_path / "old", create=False)) as migrated:
         assert migrated.rows("SELECT type, name, sql FROM sqlite_schema ORDER BY name") == expected
@@ -100,8 +122,8 @@ def test_a_migrated_database_has_the_schema_of_a_new_one(tmp_path: Path) -> None
 
 def test_a_migration_that_fails_leaves_the_old_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with contextlib.closing(Database(tmp_path / "new", create=True)) as new:
-        of_version_1(tmp_path / "old", new)
-    monkeypatch.setattr(schema, "_STEPS", (schema._SCHEMA_1, schema._SCHEMA_2, schema._SCHEMA_3 + "CREATE nonsense"))
+        of_version(1, tmp_path / "old", new)
+    monkeypatch.setattr(schema, "_STEPS", (*schema._STEPS[:-1], schema._STEPS[-1] + "CREATE nonsense"))
     with pytest.raises(apsw.SQLError):
         Database(tmp_path / "old", create=False)
     with contextlib.closing(apsw.Connection(str(tmp_path / "old" / "gateway.db"))) as old:

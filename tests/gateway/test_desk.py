@@ -260,4 +260,39 @@ def test_an_alert_of_a_revoked_device_can_be_closed_and_it_learns_nothing(device
     desk(device).handle(alert_id(device), close=True)
     assert state(device) == ["closed"]
     with device.database.transaction():
-        assert cbor2.loads(messages.answer_revoked(device.database, device.made.device, 0)) == []
+        answer = messages.answer_revoked(device.database, device.made.device, 0, KEY)
+        assert cbor2.loads(answer.payload) == []
+
+
+def test_a_device_is_told_to_wipe_itself_at_once_and_one_that_is_unknown_is_not(device: Device) -> None:
+    devices.revoke(device.database, device.made.device, 1)
+    desk(device).wipe(device.made.device)
+    assert sent(device) == [[9, "Ann", []]]
+    assert device.database.rows("SELECT urgent, expires_ms FROM message") == [(1, None)]
+    with pytest.raises(DeskError, match="no device BM-6e6f6e65 is enrolled"):
+        desk(device).wipe(b"none")
+
+
+def test_new_keys_are_for_devices_that_made_their_own(device: Device) -> None:
+    with pytest.raises(DeskError, match="has no key to agree on new ones by"):
+        desk(device).rekey(device.made.device)
+    assert sent(device) == []
+
+
+def test_new_keys_are_asked_for_once_until_the_device_has_them(device: Device) -> None:
+    device.database.rows(
+        "INSERT INTO enrolment (device, issued_ms, expires_ms, approval) VALUES (?, 0, 0, 0)", (device.made.device,)
+    )
+    asked = [desk(device).rekey(device.made.device) for _ in range(2)]
+    assert [(each["type"], each["number"], each["already"]) for each in asked] == [
+        ("rekey", 1, False),
+        ("rekey", 1, True),
+    ]
+    with device.database.transaction():
+        messages.answer(device.database, device.made.device, 0, KEY)
+    device.send(records.MESSAGE_STATE, 1000, body=[[1, 5, ""]])
+    assert desk(device).rekey(device.made.device)["number"] == 2
+    assert sent(device) == [[11, "Ann", []]] * 2
+    devices.revoke(device.database, device.made.device, 1)
+    with pytest.raises(DeskError, match="is revoked"):
+        desk(device).rekey(device.made.device)

@@ -1,5 +1,7 @@
 """Devices as objects: what is missing by name, lost stores, the latest health."""
 
+from typing import Any
+
 import pytest
 
 from bondmate_sim.gateway import inventory, records
@@ -27,6 +29,7 @@ def test_a_device_of_which_nothing_is_to_be_said(device: Device) -> None:
         "thinned": {"superseded": 0, "expired": 0},
         "lost_with_store": 0,
         "store_lost": [],
+        "accepted": None,
         "health": None,
         "presence": None,
     }
@@ -106,4 +109,29 @@ def test_each_device_is_counted_for_itself(database: Database) -> None:
     assert {each["device"]: len(each["store_lost"]) for each in inventory.devices(database, 0)} == {
         one.name: 0,
         other.name: 1,
+    }
+
+
+CLOCK = bytes.fromhex("69b3f5f0805a")
+PASSED, FAILED = ["gnss", True, "3 satellites"], ["sim", False, "no SIM"]
+
+
+def test_acceptance_is_the_latest_in_the_devices_own_order_and_says_what_failed(device: Device) -> None:
+    def accepted() -> Any:
+        (shown,) = inventory.devices(device.database, 0)
+        return shown["accepted"]
+
+    assert accepted() is None
+    body = ["bondmate 1.2.0", [PASSED, FAILED, ["battery", None]]]
+    device.send(records.ACCEPTANCE, 10, session=SECOND, clock=CLOCK, body=body)
+    failed = {"at": "2026-03-13T11:33:04.500Z", "software": "bondmate 1.2.0", "ok": False, "failed": ["sim"]}
+    assert accepted() == failed
+    device.send(records.ACCEPTANCE, 10, session=FIRST, body=["bondmate 1.1.0", [PASSED]])
+    assert accepted() == failed, "that was before"
+    device.send(records.ACCEPTANCE, 20, session=SECOND, body=["bondmate 1.2.0", [PASSED, ["battery", None]]])
+    assert accepted() == {
+        "at": "2026-11-20T15:00:03.120Z",
+        "software": "bondmate 1.2.0",
+        "ok": True,
+        "failed": [],
     }

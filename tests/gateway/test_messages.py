@@ -67,6 +67,10 @@ DRAFTS = [
     Draft(Type.ACKNOWLEDGE, [[bytes(16)] * 16], "Ann"),
     Draft(Type.CLOSE, [[bytes(range(16))]], "Ann"),
     Draft(Type.EXERCISE, [1_795_186_800, 14_400], "Ann", expires_s=1_795_190_400),
+    Draft(Type.UPDATE, ["s" * 64, "https://" + "u" * 192, 2**30, bytes(32), 1], "Ann", expires_s=1_795_190_400),
+    Draft(Type.UPDATE, ["1.3.0", "http://192.0.2.7/1.3.0.raucb", 1, bytes(range(32)), 0], "Ann"),
+    Draft(Type.WIPE, [], "Ann", True),
+    Draft(Type.REKEY, [], "Ann"),
     LONGEST,
 ]
 
@@ -296,7 +300,8 @@ def test_one_that_was_woken_for_or_is_revoked_is_not_woken_for_again(device: Dev
 def test_a_revoked_device_reads_nothing(device: Device) -> None:
     write(device, text("secret"))
     with device.database.transaction():
-        assert messages.answer_revoked(device.database, device.made.device, 0) == cbor2.dumps([])
+        answered = messages.answer_revoked(device.database, device.made.device, 0, KEY)
+    assert answered == messages.Answer(cbor2.dumps([]), 0)
 
 
 def test_the_number_of_the_last_sms_is_remembered(device: Device) -> None:

@@ -48,6 +48,7 @@ def test_a_message_has_all_that_was_said_and_what_verifies_it(device: Device) ->
         "state": "waiting",
         "states": [],
         "answer": None,
+        "result": None,
         "woken_by_sms_at": None,
         "text": "come in",
         "replies": ["yes", "no"],
@@ -55,6 +56,7 @@ def test_a_message_has_all_that_was_said_and_what_verifies_it(device: Device) ->
         "kind": None,
         "digests": [],
         "exercise_s": None,
+        "update": None,
     }
 
 
@@ -84,6 +86,9 @@ def test_each_type_says_what_it_has(device: Device) -> None:
         ([[1, 2], [1, 1]], "read", None),
         ([[1, 3, "yes"], [1, 2], [1, 1]], "answered", "yes"),
         ([[1, 1], [1, 4]], "without-effect", None),
+        ([[1, 5, "1.3.0"], [1, 2], [1, 1]], "carried-out", None),
+        ([[1, 3, "yes"], [1, 5, ""]], "carried-out", "yes"),
+        ([[1, 6, "no signature"], [1, 5, "1.3.0"]], "failed", None),
         ([[2, 2]], "fetched", None),
     ],
 )
@@ -98,6 +103,26 @@ def test_the_highest_state_that_a_device_reported_counts(
     (message,) = shown(device)
     assert (message["state"], message["answer"]) == (state, answer)
     assert len(message["states"]) == len([each for each in reports if each[0] == 1])
+
+
+def test_what_came_of_an_order_is_told_in_the_devices_words(device: Device) -> None:
+    body = ["1.3.0", "http://192.0.2.7:8080/1.3.0.raucb", 2**30, bytes(range(32)), 1]
+    with device.database.transaction():
+        messages.write(device.database, device.made.device, Draft(Type.UPDATE, body, "Ann"), KEY, device.now_ms)
+    fetch(device, 0)
+    device.send(records.MESSAGE_STATE, 1000, body=[[1, 1]])
+    assert (shown(device)[0]["state"], shown(device)[0]["result"]) == ("taken", None)
+    device.send(records.MESSAGE_STATE, 2000, body=[[1, 6, "the signature does not verify"]])
+    (message,) = shown(device)
+    assert (message["type"], message["state"], message["answer"]) == ("update", "failed", None)
+    assert message["result"] == "the signature does not verify"
+    assert message["update"] == {
+        "software": "1.3.0",
+        "url": "http://192.0.2.7:8080/1.3.0.raucb",
+        "octets": 2**30,
+        "sha256": bytes(range(32)).hex(),
+        "at_once": True,
+    }
 
 
 def test_the_messages_of_all_devices_are_in_order(device: Device) -> None:

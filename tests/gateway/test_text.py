@@ -38,11 +38,13 @@ ALERT: dict[str, Any] = {
 }
 DEVICE: dict[str, Any] = {
     "device": "BM-7f3a09c1",
+    "state": "enrolled",
     "enrolled_at": "2026-11-20T09:00:00.000Z",
     "last_seen_at": None,
     "sessions": [],
     "revoked": False,
     "revoked_at": None,
+    "wiped_at": None,
     "groups": [],
     "mailbox": {"newest": 0, "fetched": 0},
     "forks": [],
@@ -54,6 +56,7 @@ DEVICE: dict[str, Any] = {
     "thinned": {"superseded": 7, "expired": 0},
     "lost_with_store": 0,
     "store_lost": [],
+    "accepted": None,
     "health": None,
     "presence": None,
 }
@@ -134,6 +137,28 @@ def test_devices_are_lines() -> None:
     assert lines[1] == "  FORK: more than one record under BM-7f3a09c1/0012-5be2aa10/alert/1"
     assert lines[2] == "  ATTEMPTS since it was revoked: 1, the last 2026-11-20 11:00:00 UTC"
     assert text.devices([]).startswith("no devices are enrolled")
+
+
+def test_a_device_is_said_to_be_on_its_way_to_be_wiped_and_to_be_so() -> None:
+    at = {"revoked": True, "revoked_at": "2026-11-20T10:00:00.000Z"}
+    mailbox = {"mailbox": {"newest": 3, "fetched": 2}}
+    wiping = text.devices([DEVICE | at | mailbox | {"state": "wiping"}]).splitlines()
+    assert "REVOKED 2026-11-20 10:00:00 UTC  WIPING: it was told to, and did not say yet" in wiping[0]
+    assert wiping[1:] == ["  mailbox   1 of 3 not fetched"]
+    assert "active  WIPING:" in text.devices([DEVICE | {"state": "wiping"}])
+    (wiped,) = text.devices(
+        [DEVICE | at | mailbox | {"state": "wiped", "wiped_at": "2026-11-20T11:00:00.000Z"}]
+    ).splitlines()
+    assert wiped.startswith("BM-7f3a09c1  WIPED 2026-11-20 11:00:00 UTC  enrolled")
+
+
+def test_the_acceptance_of_a_device_names_what_failed() -> None:
+    accepted = {"at": "2026-11-20T10:00:00.000Z", "software": "bondmate 1.2.0", "ok": True, "failed": []}
+    assert below(accepted=accepted) == ["  accepted  2026-11-20 10:00:00 UTC by its own test of bondmate 1.2.0"]
+    failed = accepted | {"ok": False, "failed": ["sim", "\x1b[2J"]}
+    assert below(accepted=failed) == [
+        "  NOT ACCEPTED: sim, '\\x1b[2J' failed, 2026-11-20 10:00:00 UTC by its own test of bondmate 1.2.0"
+    ]
 
 
 def below(**changed: Any) -> list[str]:
@@ -260,6 +285,8 @@ def test_messages_are_lines_with_what_became_of_them() -> None:
         "state": "answered",
         "text": "come in\x1b[2J",
         "answer": "yes",
+        "result": None,
+        "update": None,
         "exercise_s": None,
     }
     assert text.messages([message]).splitlines() == [
@@ -307,3 +334,25 @@ def test_a_device_shows_its_groups_and_what_it_did_not_fetch() -> None:
         "  mailbox   2 of 3 not fetched",
     ]
     assert below(mailbox={"newest": 3, "fetched": 3}) == []
+
+
+def test_what_came_of_an_order_stands_below_it() -> None:
+    message = {
+        "device": "BM-7f3a09c1",
+        "number": 4,
+        "type": "update",
+        "state": "failed",
+        "urgent": False,
+        "at": "2026-11-20T15:00:00.000Z",
+        "by": "Ann",
+        "text": None,
+        "exercise_s": None,
+        "answer": None,
+        "result": "no space\x07",
+        "update": {"software": "1.3.0", "url": "http://192.0.2.7/1.3.0.raucb", "at_once": True},
+    }
+    assert text.messages([message]).splitlines() == [
+        "BM-7f3a09c1/4  update  failed  2026-11-20 15:00:00 UTC by Ann",
+        "  1.3.0 from http://192.0.2.7/1.3.0.raucb, at once",
+        "  failed  'no space\\x07'",
+    ]
