@@ -30,13 +30,17 @@ from bondmate_sim.gateway import (
     run,
     sent,
     text,
+    text_updates,
+    updating,
     view,
 )
+from bondmate_sim.gateway.bundles import BundleError
 from bondmate_sim.gateway.database import Database, DatabaseError
 from bondmate_sim.gateway.desk import Desk, DeskError
 from bondmate_sim.gateway.enrolments import EnrolmentError
 from bondmate_sim.gateway.messages import MessageError
 from bondmate_sim.gateway.network import NetworkError
+from bondmate_sim.gateway.rollouts import RolloutError
 from bondmate_sim.gateway.sms import SmsProvider
 from bondmate_sim.gateway.sms_centre import Centre
 
@@ -66,11 +70,13 @@ class _CommandError(Exception):
 
 
 _ERRORS = (
+    BundleError,
     DatabaseError,
     DeskError,
     EnrolmentError,
     MessageError,
     NetworkError,
+    RolloutError,
     keys.KeyFileError,
     run.RunError,
     _CommandError,
@@ -78,9 +84,8 @@ _ERRORS = (
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    host, port = arguments.listen
-    sms = _sms_provider(arguments)
-    run.run(arguments.data, host, port, lambda address: print(f"listening on {address}", flush=True), sms)
+    faces = run.Faces(arguments.listen, _sms_provider(arguments), arguments.bundles, arguments.bundles_url)
+    run.run(arguments.data, faces, lambda line: print(line, flush=True))
 
 
 def _sms_provider(arguments: argparse.Namespace) -> SmsProvider | None:
@@ -282,6 +287,19 @@ def _messages(arguments: argparse.Namespace) -> None:
     _print(arguments, shown, text.messages)
 
 
+def _updating(
+    act: Callable[[Database, argparse.Namespace, int], T], in_words: Callable[[T], str]
+) -> Callable[[argparse.Namespace], None]:
+    def command(arguments: argparse.Namespace) -> None:
+        if "by" in arguments:
+            arguments.by = _by(arguments)
+        with contextlib.closing(Database(arguments.data, create=False)) as database:
+            shown = act(database, arguments, _now_ms())
+        _print(arguments, shown, in_words)
+
+    return command
+
+
 _COMMANDS = {
     "run": _run,
     "enrol": _enrol,
@@ -300,6 +318,13 @@ _COMMANDS = {
     "revoke": _revoke,
     "wipe": _wipe,
     "rekey": _rekey,
+    "bundle add": _updating(updating.bundle_add, text_updates.bundle),
+    "bundle list": _updating(updating.bundle_list, text_updates.bundles),
+    "bundle remove": _updating(updating.bundle_remove, text_updates.bundle),
+    "rollout start": _updating(updating.rollout_start, text_updates.rollout),
+    "rollout status": _updating(updating.rollout_status, text_updates.rollouts),
+    "rollout stop": _updating(updating.rollout_stop, text_updates.rollouts),
+    "rollout resume": _updating(updating.rollout_resume, text_updates.rollouts),
 }
 
 

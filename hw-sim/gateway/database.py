@@ -247,6 +247,11 @@ CREATE VIEW pending AS                   -- what devices did not fetch; of a rev
   AND NOT EXISTS (SELECT 1 FROM message_ended AS ended
     WHERE ended.device = message.device AND ended.number = message.number);
 
+CREATE VIEW updatable AS                 -- devices that are neither revoked nor to be wiped
+  SELECT id FROM device WHERE revoked_ms IS NULL AND NOT EXISTS (
+    SELECT 1 FROM message WHERE message.device = device.id AND type = 9 AND NOT EXISTS (
+      SELECT 1 FROM message_ended AS ended WHERE ended.device = message.device AND ended.number = message.number));
+
 CREATE TABLE bundle (                    -- whose file is in the directory bundles
   version TEXT PRIMARY KEY,
   octets INTEGER NOT NULL,
@@ -266,7 +271,8 @@ CREATE TABLE rollout (
   by TEXT NOT NULL,
   started_ms INTEGER NOT NULL,
   stopped_ms INTEGER,
-  why TEXT                               -- why it was stopped
+  why TEXT,                              -- why it was stopped
+  ended_ms INTEGER                       -- when nothing was left to be told or heard in time
 ) STRICT;
 
 CREATE TABLE rollout_device (

@@ -5,25 +5,20 @@ It does nothing with them; which function does what, `cli` says.
 
 import argparse
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from bondmate_sim.gateway import exercises, messages
-from bondmate_sim.gateway.messages import Place
+from bondmate_sim.gateway import bundles, messages, values
 
 DEFAULT_ADDRESS = "127.0.0.1:5683"
 
 _DATA_VARIABLE = "BONDMATE_GATEWAY_DATA"
-_MAX_DEVICES = 1000
-_MAX_SMPP_USER = 15
-"""SMPP 3.4, section 4.1.5: a C-octet string of at most 16 octets, with its end."""
 
 DEFAULT_DAYS = 14
-_MAX_DAYS = 366
-_MAX_GROUP = 64
-_MAX_MINUTES = exercises.MAX_S // 60
-_MAX_RADIUS_M = 2**32 - 1
+DEFAULT_OVERDUE_DAYS = 7
+DEFAULT_PERCENT = 10
+DEFAULT_TOLERATED = 5
 
 Command = Callable[[argparse.Namespace], None]
 
@@ -36,8 +31,8 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     )
     parsers = made.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, summary: str, *, json_flag: bool = True) -> argparse.ArgumentParser:
-        added = parsers.add_parser(name, help=summary, description=summary)
+    def command(name: str, summary: str, *, json_flag: bool = True, family: Any = parsers) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = family.add_parser(name.rpartition(" ")[2], help=summary, description=summary)
         added.set_defaults(command=commands[name], usage=added.error)
         added.add_argument(
             "--data",
@@ -54,7 +49,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     _enrol(command("enrol", "Make new devices, and an enrolment file for each."))
     approve = command("approve", "Approve a new device's key, by the fingerprint that the device shows.")
     _device(approve)
-    approve.add_argument("--fingerprint", type=_fingerprint, required=True, metavar="ABCD-EFGH-IJKL-MNOP")
+    approve.add_argument("--fingerprint", type=values.fingerprint, required=True, metavar="ABCD-EFGH-IJKL-MNOP")
     approve.add_argument("--by", metavar="NAME", help="your name (default: the login name)")
     _device(command("withdraw", "Let the enrolment file of a device that is not enrolled yet not be used any more."))
     command("force-key", "Show the public key that enrolment files are signed with, for the devices' image.")
@@ -65,10 +60,10 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     _device(message)
     _text(message)
     alert = command("alert", "Alert all devices of a group.")
-    alert.add_argument("--group", type=_group, required=True, metavar="GROUP", help="whose devices get it")
+    alert.add_argument("--group", type=values.group, required=True, metavar="GROUP", help="whose devices get it")
     alert.add_argument(
         "--area",
-        type=_area,
+        type=values.area,
         metavar="LAT,LON,RADIUS_M",
         help="where it matters: degrees, and metres around; write --area=LAT,... where LAT is negative",
     )
@@ -76,13 +71,13 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     exercise = command("exercise", "Let a device's calls be exercises for a time, or end that.")
     _device(exercise)
     exercise.add_argument("off", nargs="?", choices=["off"], help="end the exercise that goes on")
-    exercise.add_argument("--minutes", type=_minutes, metavar="N", help=f"how long, 1 to {_MAX_MINUTES}")
+    exercise.add_argument("--minutes", type=values.minutes, metavar="N", help=f"how long, 1 to {values.MAX_MINUTES}")
     _by(exercise)
     group = command("group", "Set the groups that a device is in; none takes it out of all.")
     _device(group)
-    group.add_argument("groups", type=_group, nargs="*", metavar="GROUP")
+    group.add_argument("groups", type=values.group, nargs="*", metavar="GROUP")
     sent = command("messages", "Show what was sent to devices, and what became of it.")
-    sent.add_argument("device", type=_device_id, nargs="?", metavar="DEVICE", help="show one device's alone")
+    sent.add_argument("device", type=values.device_id, nargs="?", metavar="DEVICE", help="show one device's alone")
     command("devices", "Show the devices, enrolled or on their way to it.")
     _device(command("revoke", "Refuse a device's records from now on."))
     wipe = command(
@@ -93,28 +88,45 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     rekey = command("rekey", "Let a device change the keys of its channel.")
     _device(rekey)
     _by(rekey)
+    bundle = "Keep the bundles of software that devices are updated by."
+    _bundle(command, parsers.add_parser("bundle", help=bundle, description=bundle))
+    rollout = "Let an update go through devices, in batches, and stop when too many fail."
+    _rollout(command, parsers.add_parser("rollout", help=rollout, description=rollout))
     return made
 
 
 def _run(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--listen",
-        type=_host_port,
-        default=_host_port(DEFAULT_ADDRESS),
+        type=values.host_port,
+        default=values.host_port(DEFAULT_ADDRESS),
         metavar="HOST:PORT",
         help=f"the address to listen on; port 0 takes a free one (default: {DEFAULT_ADDRESS})",
+    )
+    updates = serve.add_argument_group("Updates", "Rollouts go on where one of these is given.")
+    updates.add_argument(
+        "--bundles",
+        type=values.host_port,
+        metavar="HOST:PORT",
+        help="serve the bundles that were added by HTTP on this address; port 0 takes a free one",
+    )
+    updates.add_argument(
+        "--bundles-url",
+        type=values.base_url,
+        metavar="URL",
+        help="where devices find the bundles, if not at --bundles, as behind a proxy",
     )
     sms = serve.add_argument_group("SMS", "Serve devices by SMS too. What fails here never stops what --listen serves.")
     sms.add_argument(
         "--sms",
-        type=_sms,
+        type=values.sms,
         metavar="PROVIDER",
         help="how messages come and go: centre:HOST:PORT is the message centre of 'bondmate-sim smsc';"
         " smpp:NAME@HOST:PORT is an operator's, over SMPP 3.4 (it needs the extra 'smpp')",
     )
     sms.add_argument(
         "--sms-number",
-        type=_number,
+        type=values.number,
         metavar="NUMBER",
         help="the gateway's own number, as +4915550001, to which devices send",
     )
@@ -127,7 +139,7 @@ def _run(serve: argparse.ArgumentParser) -> None:
 
 
 def _enrol(enrol: argparse.ArgumentParser) -> None:
-    enrol.add_argument("--count", type=_count, required=True, metavar="N", help="how many devices")
+    enrol.add_argument("--count", type=values.count, required=True, metavar="N", help="how many devices")
     kind = enrol.add_mutually_exclusive_group(required=True)
     kind.add_argument(
         "--out", type=Path, metavar="DIR", help="make devices with their keys, and write their credentials here"
@@ -139,14 +151,14 @@ def _enrol(enrol: argparse.ArgumentParser) -> None:
     )
     enrol.add_argument(
         "--address",
-        type=_address,
+        type=values.address,
         action="append",
         metavar="coap://HOST:PORT",
         help=f"an address of the gateway to write into the files; may be repeated (default: coap://{DEFAULT_ADDRESS})",
     )
     enrol.add_argument(
         "--group",
-        type=_group,
+        type=values.group,
         action="append",
         default=[],
         dest="groups",
@@ -156,9 +168,9 @@ def _enrol(enrol: argparse.ArgumentParser) -> None:
     cards = enrol.add_argument_group("cards", "What --cards takes beside these.")
     cards.add_argument(
         "--valid-days",
-        type=_days,
+        type=values.days,
         metavar="D",
-        help=f"for how many days a device can begin with its file, 1 to {_MAX_DAYS} (default: {DEFAULT_DAYS})",
+        help=f"for how many days a device can begin with its file, 1 to {values.MAX_DAYS} (default: {DEFAULT_DAYS})",
     )
     cards.add_argument("--approve", action="store_true", help="let a human approve each device's key")
     cards.add_argument(
@@ -168,8 +180,78 @@ def _enrol(enrol: argparse.ArgumentParser) -> None:
     )
 
 
+def _bundle(command: Callable[..., argparse.ArgumentParser], bundle: argparse.ArgumentParser) -> None:
+    family = bundle.add_subparsers(metavar="COMMAND", required=True)
+    add = command("bundle add", "Copy a bundle into the data directory, for devices to fetch.", family=family)
+    add.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help=f"1 to {bundles.MAX_OCTETS} octets; at most {bundles.MAX_BUNDLES} are kept",
+    )
+    add.add_argument("--version", type=values.version, required=True, metavar="V", help="the version that it brings")
+    command("bundle list", "Show the bundles.", family=family)
+    remove = command("bundle remove", "Serve a bundle no more.", family=family)
+    remove.add_argument("version", type=values.version, metavar="VERSION")
+
+
+def _rollout(command: Callable[..., argparse.ArgumentParser], rollout: argparse.ArgumentParser) -> None:
+    family = rollout.add_subparsers(metavar="COMMAND", required=True)
+    start = command("rollout start", "Begin to update devices to the version of a bundle.", family=family)
+    start.add_argument("version", type=values.version, metavar="VERSION")
+    start.add_argument(
+        "--group",
+        type=values.group,
+        action="append",
+        default=[],
+        dest="groups",
+        metavar="GROUP",
+        help="whose devices get it; may be repeated (default: all devices)",
+    )
+    size = start.add_mutually_exclusive_group()
+    size.add_argument(
+        "--batch", type=values.batch, metavar="N", help=f"so many devices at a time, 1 to {values.MAX_BATCH}"
+    )
+    size.add_argument(
+        "--percent",
+        type=values.percent,
+        default=DEFAULT_PERCENT,
+        metavar="P",
+        help="so many of a hundred at a time (default: %(default)s)",
+    )
+    start.add_argument("--at-once", action="store_true", help="let them not wait until they are off duty and charging")
+    start.add_argument(
+        "--tolerate",
+        type=values.tolerated,
+        default=DEFAULT_TOLERATED,
+        metavar="P",
+        help="stop when more than so many of a hundred that were told failed or are overdue; one alone never stops it,"
+        " unless P is 0 (default: %(default)s)",
+    )
+    start.add_argument(
+        "--overdue-days",
+        type=values.days,
+        default=DEFAULT_OVERDUE_DAYS,
+        metavar="D",
+        help=f"after how many days a device is overdue, 1 to {values.MAX_DAYS} (default: %(default)s)",
+    )
+    _by(start)
+    command("rollout status", "Show the rollouts, and how far each device is.", family=family)
+    stop = command("rollout stop", "Tell no more devices of an update; those that were told go on.", family=family)
+    stop.add_argument("rollout", type=values.rollout, nargs="?", metavar="ROLLOUT", help="its number (default: all)")
+    _by(stop)
+    resume = command("rollout resume", "Go on with a rollout; what failed until now counts no more.", family=family)
+    resume.add_argument(
+        "rollout",
+        type=values.rollout,
+        nargs="?",
+        metavar="ROLLOUT",
+        help="its number (default: the one that is stopped)",
+    )
+
+
 def _device(command: argparse.ArgumentParser) -> None:
-    command.add_argument("device", type=_device_id, metavar="DEVICE", help="its id, as BM-7f3a09c1")
+    command.add_argument("device", type=values.device_id, metavar="DEVICE", help="its id, as BM-7f3a09c1")
 
 
 def _alert_id(command: argparse.ArgumentParser) -> None:
@@ -193,84 +275,3 @@ def _text(command: argparse.ArgumentParser) -> None:
 
 def _by(command: argparse.ArgumentParser) -> None:
     command.add_argument("--by", metavar="NAME", help="your name, as officers see it (default: the login name)")
-
-
-def _host_port(value: str) -> tuple[str, int]:
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:
-        raise argparse.ArgumentTypeError(f"{value!r} is not HOST:PORT")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _sms(value: str) -> tuple[str | None, str, int]:
-    kind, _, place = value.partition(":")
-    user, at, address = place.rpartition("@")
-    if kind == "centre" and not at:
-        return None, *_host_port(address)
-    if kind == "smpp" and user.isascii() and user.isprintable() and 1 <= len(user) <= _MAX_SMPP_USER:
-        return user, *_host_port(address)
-    raise argparse.ArgumentTypeError(
-        f"{value!r} is neither centre:HOST:PORT nor smpp:NAME@HOST:PORT with a NAME of 1 to {_MAX_SMPP_USER} characters"
-    )
-
-
-def _number(value: str) -> str:
-    if not re.fullmatch(r"\+[0-9]{3,15}", value, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number with its country code, as +4915550001")
-    return value
-
-
-def _address(value: str) -> str:
-    if not value.startswith("coap://"):
-        raise argparse.ArgumentTypeError(f"{value!r} is not coap://HOST:PORT")
-    _host_port(value.removeprefix("coap://"))
-    return value
-
-
-def _count(value: str) -> int:
-    return _whole(value, _MAX_DEVICES)
-
-
-def _days(value: str) -> int:
-    return _whole(value, _MAX_DAYS)
-
-
-def _fingerprint(value: str) -> str:
-    if not re.fullmatch(r"[A-Z2-7]{4}(-[A-Z2-7]{4}){3}", value, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{value!r} is no fingerprint: four groups of four, as ABCD-EFGH-IJKL-MNOP")
-    return value
-
-
-def _minutes(value: str) -> int:
-    return _whole(value, _MAX_MINUTES)
-
-
-def _whole(value: str, most: int) -> int:
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= most:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a number from 1 to {most}")
-    return int(value)
-
-
-def _device_id(value: str) -> bytes:
-    found = re.fullmatch(r"BM-([0-9a-f]{8})", value)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{value!r} is not a device id such as BM-7f3a09c1")
-    return bytes.fromhex(found[1])
-
-
-def _group(value: str) -> str:
-    if not value.isprintable() or re.search(r"[\s,]", value) or not 1 <= len(value) <= _MAX_GROUP:
-        raise argparse.ArgumentTypeError(
-            f"{value!r} is no name of a group: 1 to {_MAX_GROUP} printable characters without a space or comma"
-        )
-    return value
-
-
-def _area(value: str) -> Place:
-    number = r"(-?[0-9]{1,3}(?:\.[0-9]{1,9})?)"
-    parts = re.fullmatch(rf"{number},{number},([0-9]{{1,10}})", value, re.ASCII)
-    if parts is not None:
-        lat, lon, radius_m = float(parts[1]), float(parts[2]), int(parts[3])
-        if abs(lat) <= 90 and abs(lon) <= 180 and 1 <= radius_m <= _MAX_RADIUS_M:
-            return Place(lat, lon, radius_m)
-    raise argparse.ArgumentTypeError(f"{value!r} is not LAT,LON,RADIUS_M, as 38.7223,-9.1393,500")

@@ -1,4 +1,4 @@
-"""`bondmate-gateway run`: socket, site, SMS, signals, one process over one data directory.
+"""`bondmate-gateway run`: sockets, site, SMS, bundles, signals, one process over one data directory.
 
 It puts the parts together and takes them down. What they do stands in their modules.
 """
@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from aiocoap.messagemanager import MessageManager
 from aiocoap.tokenmanager import TokenManager
 from aiocoap.transports.udp6 import MessageInterfaceUDP6
 from aiocoap.util import socknumbers
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bondmate_sim.gateway import files, keys
+from bondmate_sim.gateway.chores import Chores
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.inbox import Inbox
 from bondmate_sim.gateway.pushes import Pushes
@@ -69,25 +72,60 @@ class Datagrams(MessageInterfaceUDP6):  # type: ignore[misc]
         return made
 
 
-def run(data_dir: Path, host: str, port: int, announce: Callable[[str], None], sms: SmsProvider | None = None) -> None:
-    """Serve until SIGTERM or SIGINT; `announce` gets the address, coap://HOST:PORT, once it answers.
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """What a gateway answers: devices at `listen`, and by SMS, and whoever asks for bundles at `bundles`.
 
-    With `sms`, messages that come by it are served too, whenever it can be reached.
+    `bundles_url` is where devices find the bundles when that is not at `bundles`.
+    """
+
+    listen: tuple[str, int]
+    sms: SmsProvider | None = None
+    bundles: tuple[str, int] | None = None
+    bundles_url: str | None = None
+
+
+def run(data_dir: Path, faces: Faces, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `announce` gets a line or two that say where, once it answers.
+
+    SMS is served whenever its provider can be reached.
 
     Raises RunError, keys.KeyFileError, database.DatabaseError, apsw.Error, OSError.
     """
     _log_to_stderr()
     files.make_directory(data_dir)
     with _alone(data_dir), contextlib.closing(Database(data_dir, create=True)) as database:
-        inbox = Inbox(database, keys.load_or_create(data_dir), keys.load_or_create(data_dir, keys.Purpose.DH))
-        shown = f"[{host}]" if ":" in host else host
-        with contextlib.closing(_bind(host, port)) as sock:
-            asyncio.run(_serve(database, inbox, sms, sock, lambda: announce(f"coap://{shown}:{sock.getsockname()[1]}")))
+        signing_key = keys.load_or_create(data_dir)
+        inbox = Inbox(database, signing_key, keys.load_or_create(data_dir, keys.Purpose.DH))
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(contextlib.closing(_bind(*faces.listen)))
+            lines = [f"listening on coap://{_shown(faces.listen, sock)}"]
+            http, url = None, faces.bundles_url
+            if faces.bundles is not None:
+                http = stack.enter_context(contextlib.closing(_bind_http(*faces.bundles)))
+                here = f"http://{_shown(faces.bundles, http)}"
+                url = url or here
+                lines.append(f"bundles at {here}")
+            gateway = _Gateway(database, data_dir, inbox, signing_key, sock, faces.sms, http, url)
+            asyncio.run(_serve(gateway, lambda: announce("\n".join(lines))))
 
 
-async def _serve(
-    database: Database, inbox: Inbox, sms: SmsProvider | None, sock: socket.socket, ready: Callable[[], None]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Gateway:
+    """What is open, for one run."""
+
+    database: Database
+    data_dir: Path
+    inbox: Inbox
+    signing_key: ec.EllipticCurvePrivateKey
+    sock: socket.socket
+    sms: SmsProvider | None
+    http: socket.socket | None
+    bundles_url: str | None
+
+
+async def _serve(gateway: _Gateway, ready: Callable[[], object]) -> None:
+    database, inbox, sms = gateway.database, gateway.inbox, gateway.sms
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -97,16 +135,25 @@ async def _serve(
     pushes.coap = coap
     tokens = TokenManager(coap)
     messages = MessageManager(tokens)
-    messages.message_interface = await Datagrams.on(sock, messages)
+    messages.message_interface = await Datagrams.on(gateway.sock, messages)
     tokens.token_interface = messages
     coap.request_interfaces.append(tokens)
     face = None if sms is None else SmsFace(inbox, pushes, sms)
-    tasks = [asyncio.create_task(kept_going("waking devices", Waker(database, inbox, pushes, face).run))]
+    chores = Chores(database, inbox, pushes, gateway.signing_key, gateway.bundles_url)
+    tasks = [
+        asyncio.create_task(kept_going("waking devices", Waker(database, inbox, pushes, face).run)),
+        asyncio.create_task(kept_going("rollouts", chores.run)),
+    ]
     if face is not None:
         tasks.append(asyncio.create_task(kept_going("SMS", face.run)))
-    ready()
     try:
-        await stop.wait()
+        async with contextlib.AsyncExitStack() as stack:
+            if gateway.http is not None:
+                from bondmate_sim.gateway import bundle_server  # noqa: PLC0415 - 14 MB that nothing else here needs
+
+                await stack.enter_async_context(bundle_server.serving(database, gateway.data_dir, gateway.http))
+            ready()
+            await stop.wait()
     finally:
         for task in tasks:
             task.cancel()
@@ -145,6 +192,19 @@ def _bind(host: str, port: int) -> socket.socket:
         sock.close()
         raise RunError(f"cannot listen on {host}:{port} ({error}); give another --listen HOST:PORT") from error
     return sock
+
+
+def _bind_http(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(found[0][4][:2], family=found[0][0])
+    except OSError as error:
+        raise RunError(f"cannot serve bundles on {host}:{port} ({error}); give another --bundles HOST:PORT") from error
+
+
+def _shown(place: tuple[str, int], sock: socket.socket) -> str:
+    host = f"[{place[0]}]" if ":" in place[0] else place[0]
+    return f"{host}:{sock.getsockname()[1]}"
 
 
 @contextlib.contextmanager

@@ -30,14 +30,14 @@ def devices(shown: Sequence[dict[str, Any]]) -> str:
 
 def act(shown: dict[str, Any]) -> str:
     """Return a line for something that a person did at the gateway, and one below it for what was not seen before."""
-    when, device, number = _moment(shown["at"]), shown["device"], shown["number"]
+    when, device, number = moment(shown["at"]), shown["device"], shown["number"]
     if shown["alert_id"] is not None:
         done = {"acknowledge": "acknowledged", "close": "closed"}[shown["type"]]
         already = "already " if shown["already"] else ""
-        line = f"{shown['alert_id']}  {already}{done} by {_safe(shown['by'])} {when}, message {number} to {device}"
+        line = f"{shown['alert_id']}  {already}{done} by {safe(shown['by'])} {when}, message {number} to {device}"
         return "\n".join([line, *(f"  WARNING   {warning}" for warning in _unseen(shown))])
     if shown["type"] == "exercise":
-        return f"{device}  exercise until {_moment(shown['until'])}, message {number}"
+        return f"{device}  exercise until {moment(shown['until'])}, message {number}"
     if shown.get("already"):
         return f"{device}  was told already: {shown['type']} {number}; see messages"
     return f"{device}  {shown['type']} {number} waits to be fetched"
@@ -67,24 +67,24 @@ def messages(shown: Sequence[dict[str, Any]]) -> str:
 
 def _message(shown: dict[str, Any]) -> str:
     urgent = "  URGENT" if shown["urgent"] else ""
-    by = f"{_moment(shown['at'])} by {_safe(shown['by'])}"
+    by = f"{moment(shown['at'])} by {safe(shown['by'])}"
     lines = [f"{shown['device']}/{shown['number']}  {shown['type']}  {shown['state']}{urgent}  {by}"]
     if shown["text"] is not None:
-        lines.append(f"  {_safe(shown['text'])}")
+        lines.append(f"  {safe(shown['text'])}")
     if shown["exercise_s"] is not None:
         seconds = shown["exercise_s"]
         lines.append(f"  for {seconds / 60:g} minutes" if seconds else "  the exercise is over")
     if shown["update"] is not None:
         at_once = ", at once" if shown["update"]["at_once"] else ""
-        lines.append(f"  {_safe(shown['update']['software'])} from {_safe(shown['update']['url'])}{at_once}")
+        lines.append(f"  {safe(shown['update']['software'])} from {safe(shown['update']['url'])}{at_once}")
     if shown["result"]:
-        lines.append(f"  {shown['state']}  {_safe(shown['result'])}")
+        lines.append(f"  {shown['state']}  {safe(shown['result'])}")
     if shown["answer"] is not None:
-        lines.append(f"  answered  {_safe(shown['answer'])}")
+        lines.append(f"  answered  {safe(shown['answer'])}")
     return "\n".join(lines)
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Return text of somebody else's so that it cannot write on the terminal what it wants."""
     return text if text.isprintable() else ascii(text)
 
@@ -98,8 +98,8 @@ def _alert(shown: dict[str, Any]) -> str:
     title = "UNREADABLE" if shown["kind"] is None else shown["kind"].upper()
     if shown["duress"]:
         title = f"DURESS {title}"
-    raised = f"{_moment(shown['raised_at'])} by the device's clock" if shown["raised_at"] else _UNKNOWN
-    received = f"{_moment(shown['received_at'])} over {shown['bearer']}"
+    raised = f"{moment(shown['raised_at'])} by the device's clock" if shown["raised_at"] else _UNKNOWN
+    received = f"{moment(shown['received_at'])} over {shown['bearer']}"
     lines = [
         f"{title}  {identity}",
         f"  raised    {raised}",
@@ -108,7 +108,7 @@ def _alert(shown: dict[str, Any]) -> str:
         *_before(shown),
         *_check_in(shown),
         *(
-            f"  escalated {each['alert_id']}, received {_moment(each['received_at'])} over {each['bearer']}"
+            f"  escalated {each['alert_id']}, received {moment(each['received_at'])} over {each['bearer']}"
             for each in shown["escalations"]
         ),
         f"  state     {_state(shown)}",
@@ -122,7 +122,7 @@ def _where(fix: dict[str, Any] | None) -> str:
     uncertainty = "" if fix["accuracy_m"] is None else f";u={fix['accuracy_m']:g}"
     accuracy = "accuracy unknown" if fix["accuracy_m"] is None else f"within {fix['accuracy_m']:g} m"
     coarse = ", coarse on purpose" if fix["coarse"] else ""
-    taken = f"taken {_moment(fix['time'])}, {fix['age_s']:g} s before it was sent"
+    taken = f"taken {moment(fix['time'])}, {fix['age_s']:g} s before it was sent"
     return f"geo:{fix['lat']:.7f},{fix['lon']:.7f}{uncertainty} ({accuracy}{coarse}, {taken})"
 
 
@@ -132,11 +132,11 @@ def _before(shown: dict[str, Any]) -> list[str]:
 
 def _state(shown: dict[str, Any]) -> str:
     positions = f"{shown['positions']} position{'' if shown['positions'] == 1 else 's'} followed"
-    seen = [f"by {_safe(each['by'])} {_moment(each['at'])}" for each in shown["acknowledged"]]
+    seen = [f"by {safe(each['by'])} {moment(each['at'])}" for each in shown["acknowledged"]]
     if shown["state"] == "cancelled":
-        return f"CANCELLED by the officer{_how(shown)}, received {_moment(shown['cancelled_at'])}; {positions}"
+        return f"CANCELLED by the officer{_how(shown)}, received {moment(shown['cancelled_at'])}; {positions}"
     if shown["closed"] is not None:
-        return f"closed by {_safe(shown['closed']['by'])} {_moment(shown['closed']['at'])}; {positions}"
+        return f"closed by {safe(shown['closed']['by'])} {moment(shown['closed']['at'])}; {positions}"
     if shown["state"] == "acknowledged":
         return f"acknowledged {', '.join(seen)}; {positions}"
     before = f", acknowledged before {', '.join(seen)}" if seen else ""
@@ -152,8 +152,8 @@ def _check_in(shown: dict[str, Any]) -> list[str]:
     if shown["check_in"] is None:
         return []
     missed = shown["check_in"]
-    note = "" if missed["note"] is None else f": {_safe(missed['note'])}"
-    return [f"  check-in  begun {_moment(missed['began_at'])}, due {_moment(missed['due_at'])}{note}"]
+    note = "" if missed["note"] is None else f": {safe(missed['note'])}"
+    return [f"  check-in  begun {moment(missed['began_at'])}, due {moment(missed['due_at'])}{note}"]
 
 
 def _warnings(shown: dict[str, Any]) -> list[str]:
@@ -182,13 +182,13 @@ def _warnings(shown: dict[str, Any]) -> list[str]:
 def _device(shown: dict[str, Any]) -> str:
     if shown["enrolled_at"] is None:
         return _under_way(shown)
-    state = f"REVOKED {_moment(shown['revoked_at'])}" if shown["revoked"] else "active"
+    state = f"REVOKED {moment(shown['revoked_at'])}" if shown["revoked"] else "active"
     if shown["state"] == "wiped":
-        state = f"WIPED {_moment(shown['wiped_at'])}"
+        state = f"WIPED {moment(shown['wiped_at'])}"
     elif shown["state"] == "wiping":
         state += "  WIPING: it was told to, and did not say yet that it is done"
     session = shown["sessions"][-1] if shown["sessions"] else "none"
-    times = f"enrolled {_moment(shown['enrolled_at'])}  last seen {_moment(shown['last_seen_at'])}"
+    times = f"enrolled {moment(shown['enrolled_at'])}  last seen {moment(shown['last_seen_at'])}"
     lines = [f"{shown['device']}  {state}  {times}  session {session}"]
     if shown["groups"]:
         lines.append(f"  groups    {', '.join(shown['groups'])}")
@@ -203,24 +203,24 @@ def _device(shown: dict[str, Any]) -> str:
     ]
     lines += _missing(shown)
     lines += [
-        f"  STORE LOST: {each['record']} says so, received {_moment(each['received_at'])}"
+        f"  STORE LOST: {each['record']} says so, received {moment(each['received_at'])}"
         for each in shown["store_lost"]
     ]
     if shown["lost_with_store"]:
         lines.append(f"  STORE LOST: routine records that may have gone with it: {shown['lost_with_store']}")
     if shown["presence"] is not None and shown["presence"]["fix"] is not None:
         presence = shown["presence"]
-        lines.append(f"  presence  {_where(presence['fix'])}, received {_moment(presence['received_at'])}")
+        lines.append(f"  presence  {_where(presence['fix'])}, received {moment(presence['received_at'])}")
     if shown["accepted"] is not None:
         accepted = shown["accepted"]
-        failed = f"NOT ACCEPTED: {', '.join(map(_safe, accepted['failed']))} failed,"
-        by = f"{_moment(accepted['at'])} by its own test of {_safe(accepted['software'])}"
+        failed = f"NOT ACCEPTED: {', '.join(map(safe, accepted['failed']))} failed,"
+        by = f"{moment(accepted['at'])} by its own test of {safe(accepted['software'])}"
         lines.append(f"  {'accepted ' if accepted['ok'] else failed} {by}")
     if shown["health"] is not None and shown["health"]["faults"]:
-        faults = ", ".join(map(_safe, shown["health"]["faults"]))
-        lines.append(f"  FAULTS: {faults}, received {_moment(shown['health']['received_at'])}")
+        faults = ", ".join(map(safe, shown["health"]["faults"]))
+        lines.append(f"  FAULTS: {faults}, received {moment(shown['health']['received_at'])}")
     if shown["attempts"]:
-        last = _moment(shown["attempts"][-1]["received_at"])
+        last = moment(shown["attempts"][-1]["received_at"])
         lines.append(f"  ATTEMPTS since it was revoked: {len(shown['attempts'])}, the last {last}")
     return "\n".join(lines)
 
@@ -229,18 +229,18 @@ def _under_way(shown: dict[str, Any]) -> str:
     line = f"{shown['device']}  {shown['state']}"
     match shown["state"]:
         case "withdrawn":
-            line += f" {_moment(shown['revoked_at'])}"
+            line += f" {moment(shown['revoked_at'])}"
         case "offered":
-            line += f"  not asked yet, its file expires {_moment(shown['expires_at'])}"
+            line += f"  not asked yet, its file expires {moment(shown['expires_at'])}"
         case "expired":
-            line += f" {_moment(shown['expires_at'])}"
+            line += f" {moment(shown['expires_at'])}"
         case "waiting":
             line += f"  approve it if the device shows {shown['fingerprint']}"
         case "taken":
             line += f"  its key is {shown['fingerprint']}, it uses no channel keys of its own yet"
         case _:
             pass
-    software = "" if not shown["software"] else f"  software {_safe(shown['software'])}"
+    software = "" if not shown["software"] else f"  software {safe(shown['software'])}"
     groups = f"  groups {', '.join(shown['groups'])}" if shown["groups"] else ""
     return f"{line}{software}{groups}"
 
@@ -255,5 +255,6 @@ def _missing(shown: dict[str, Any]) -> list[str]:
     return [*lines, f"  MISSING: {more} more"] if more else lines
 
 
-def _moment(text: str | None) -> str:
+def moment(text: str | None) -> str:
+    """Return a time in RFC 3339 as people read it, to the second."""
     return _UNKNOWN if text is None else f"{text[:10]} {text[11:19]} UTC"

@@ -36,6 +36,7 @@ class Gateway:
         self._place = place
         self._enrolled = 0
         self.port = 0
+        self.bundles_url = ""
         self.process: subprocess.Popen[str] | None = None
 
     @property
@@ -59,6 +60,12 @@ class Gateway:
         line = self.process.stdout.readline()
         assert line.startswith("listening on coap://127.0.0.1:"), (line, self.log)
         self.port = int(line.rsplit(":", 1)[1])
+        if "--bundles" in self._options:
+            line = self.process.stdout.readline()
+            assert line.startswith("bundles at http://127.0.0.1:"), (line, self.log)
+            self.bundles_url = line.removeprefix("bundles at ").strip()
+            at = self._options.index("--bundles") + 1
+            self._options = (*self._options[:at], self.bundles_url.removeprefix("http://"), *self._options[at + 1 :])
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
