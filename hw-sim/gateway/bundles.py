@@ -64,25 +64,14 @@ def add(database: Database, data_dir: Path, file: Path, version: str, now_ms: in
     _room(database, version)
     directory = data_dir / _DIRECTORY
     files.make_directory(directory)
-    descriptor, name = tempfile.mkstemp(prefix=".adding.", dir=directory)
-    try:
-        octets, sha256 = _copy(file, descriptor)
-        made = Bundle(version, octets, sha256, now_ms)
-        with database.transaction():
-            known = _room(database, version)
-            if known is not None:
-                if known.sha256 != sha256:
-                    raise BundleError(
-                        f"another bundle of {version} is here already; give this one a version of its own, or"
-                        f" 'bondmate-gateway bundle remove {version}'"
-                    )
-                return known
-            Path(name).replace(path(data_dir, made))
-            files.sync_directory(directory)
-            database.rows("INSERT INTO bundle VALUES (?, ?, ?, ?)", (version, octets, sha256, now_ms))
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return made
+    with files.locked(directory):
+        _tidy(database, directory)
+        descriptor, name = tempfile.mkstemp(prefix=".adding.", dir=directory)
+        try:
+            octets, sha256 = _copy(file, descriptor)
+            return _register(database, Path(name), Bundle(version, octets, sha256, now_ms), data_dir)
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 def find(database: Database, version: str) -> Bundle | None:
@@ -118,6 +107,30 @@ def _room(database: Database, version: str) -> Bundle | None:
     if known is None and len(every(database)) >= MAX_BUNDLES:
         raise BundleError(f"{MAX_BUNDLES} bundles are here; 'bondmate-gateway bundle remove VERSION' makes room")
     return known
+
+
+def _tidy(database: Database, directory: Path) -> None:
+    """Remove what a crash left: half a copy, or a file that was just to be removed."""
+    known = {each.name for each in every(database)}
+    for left in directory.iterdir():
+        if left.name not in known:
+            left.unlink()
+
+
+def _register(database: Database, copied: Path, made: Bundle, data_dir: Path) -> Bundle:
+    with database.transaction():
+        known = _room(database, made.version)
+        if known is not None:
+            if known.sha256 != made.sha256:
+                raise BundleError(
+                    f"another bundle of {made.version} is here already; give this one a version of its own, or"
+                    f" 'bondmate-gateway bundle remove {made.version}'"
+                )
+            return known
+        copied.replace(path(data_dir, made))
+        files.sync_directory(copied.parent)
+        database.rows("INSERT INTO bundle VALUES (?, ?, ?, ?)", (made.version, made.octets, made.sha256, made.added_ms))
+    return made
 
 
 def _copy(file: Path, descriptor: int) -> tuple[int, bytes]:

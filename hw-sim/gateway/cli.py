@@ -7,6 +7,7 @@ import argparse
 import base64
 import contextlib
 import getpass
+import ipaddress
 import json
 import sys
 import time
@@ -84,8 +85,17 @@ _ERRORS = (
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.bundles is not None and arguments.bundles_url is None and _is_everywhere(arguments.bundles[0]):
+        arguments.usage("--bundles on all addresses goes with --bundles-url: devices have to be told one")
     faces = run.Faces(arguments.listen, _sms_provider(arguments), arguments.bundles, arguments.bundles_url)
     run.run(arguments.data, faces, lambda line: print(line, flush=True))
+
+
+def _is_everywhere(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host or "::").is_unspecified
+    except ValueError:
+        return False
 
 
 def _sms_provider(arguments: argparse.Namespace) -> SmsProvider | None:

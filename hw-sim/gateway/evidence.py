@@ -71,6 +71,16 @@ def hold(database: Database, origin: Origin, record: records.Record) -> Held:
     )
 
 
+def is_held(database: Database, origin: Origin) -> bool:
+    """Say whether the very octets of a record are held. Raises apsw.Error."""
+    return bool(
+        database.rows(
+            "SELECT 1 FROM record WHERE device = ? AND session = ? AND digest = ?",
+            (origin.device, origin.session, origin.digest),
+        )
+    )
+
+
 def arrivals(database: Database, device: bytes) -> dict[bytes, int]:
     """Return the sessions of which records are held, each with a number that grows with its first arrival."""
     return dict(database.rows("SELECT session, min(row) FROM record WHERE device = ? GROUP BY session", (device,)))

@@ -57,8 +57,10 @@ def take(
         if device.revoked:
             return _refuse(database, origin, why.stream, why.sequence)
         return _quarantine(database, origin, why)
-    if device.revoked:
-        # What it refuses a revoked device is no reason to not believe that it was wiped.
+    # One that was revoked by its own word, that it is wiped, gets the receipt of that again: it may have lost it.
+    wiped = device.revoked and wipes.wiped_ms(database, device.id) is not None
+    if device.revoked and not (wiped and evidence.is_held(database, origin)):
+        # Refusing its records is no reason to not believe that it is wiped.
         alarms = _report(database, origin, device, record)
         return _refuse(database, origin, record.stream, record.sequence, alarms)
     return _hold(database, origin, device, record)

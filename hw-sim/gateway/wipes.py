@@ -11,7 +11,7 @@ from bondmate_sim.gateway.messages import Type
 
 ANSWERED_MS = 7 * 24 * 3600 * 1000
 """For so long a device that said that it is wiped can still get its receipt: the answer to it may have been lost, and
-without one the device waits. What its channel keys open until then is a refusal."""
+without one the device waits. What its channel keys open until then is that receipt, and refusals."""
 
 
 def is_under_way(database: Database, device: bytes) -> bool:

@@ -52,11 +52,14 @@ def test_the_same_again_is_the_same_and_another_under_its_version_is_refused(
     assert [each.name for each in (data / "bundles").iterdir()] == ["1.3.0.raucb"]
 
 
-def test_one_that_a_crash_left_without_its_entry_is_put_right(database: Database, data: Path, file: Path) -> None:
-    (data / "bundles").mkdir()
-    (data / "bundles" / "1.3.0.raucb").write_bytes(b"half")
+def test_what_a_crash_left_goes_with_the_next_one(database: Database, data: Path, file: Path) -> None:
+    kept = bundles.add(database, data, file, "1.2.0", 6)
+    for name in ("1.3.0.raucb", "1.1.0.raucb", ".adding.x"):
+        (data / "bundles" / name).write_bytes(b"half")
     made = bundles.add(database, data, file, "1.3.0", 7)
-    assert bundles.path(data, made).read_bytes() == CONTENT
+    assert {each.name for each in (data / "bundles").iterdir()} == {kept.name, made.name}
+    for each in (kept, made):
+        assert bundles.path(data, each).read_bytes() == CONTENT
 
 
 def test_what_is_no_bundle_is_refused_and_leaves_nothing(

@@ -362,5 +362,5 @@ class Story(RuleBasedStateMachine):
         self.stack.close()
 
 
-Story.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Story.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 TestStory = Story.TestCase

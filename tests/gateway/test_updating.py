@@ -79,6 +79,7 @@ def test_what_cannot_be_done_says_why(data: tuple[str, Path], capsys: pytest.Cap
         *("rollout start", "rollout start v --batch 0", "rollout start v --batch 1 --percent 5"),
         *("rollout start v --tolerate 101", "rollout start v --overdue-days 0", "rollout stop x", "rollout resume 0"),
         *("run --bundles 127.0.0.1", "run --bundles-url gateway.example"),
+        *("run --bundles 0.0.0.0:8080", "run --bundles [::]:8080", "run --bundles :8080"),
     ],
 )
 def test_what_is_not_understood_is_a_usage_error(arguments: str) -> None:

@@ -70,6 +70,21 @@ def test_a_device_is_wiping_until_it_says_that_it_is_wiped(device: Device) -> No
     assert any(alarm.startswith(f"WIPED: {device.name}") for alarm in device.outcome.alarms)
 
 
+def test_one_that_is_wiped_gets_the_receipt_of_what_is_held_again_and_no_other(device: Device) -> None:
+    desk(device).wipe(device.made.device)
+    ask(device, 0)
+    verdicts = []
+    for _ in range(2):
+        device.sequences.clear()
+        say(device, [1, CARRIED_OUT, ""])
+        verdicts.append(device.outcome and device.outcome.entry.verdict)
+    device.send(records.PANIC, 9000)
+    verdicts.append(device.outcome and device.outcome.entry.verdict)
+    assert verdicts == [Verdict.HELD, Verdict.HELD, Verdict.REFUSED]
+    (shown,) = inventory.devices(device.database, 0)
+    assert len(shown["attempts"]) == 1
+
+
 def test_asking_for_it_again_changes_nothing_before_or_after(device: Device) -> None:
     for _ in range(2):
         desk(device).wipe(device.made.device)
