@@ -254,10 +254,12 @@ def _members(database: Database, each: Rollout, now_ms: int) -> list[tuple[Membe
         " (EXISTS (SELECT 1 FROM message AS other WHERE other.device = its.device AND other.type = 8"
         "   AND other.expires_ms > :now AND NOT EXISTS (SELECT 1 FROM message_ended AS ended"
         "    WHERE ended.device = other.device AND ended.number = other.number))"
-        # What was begun before comes before, so that devices go through versions in order.
+        # What was begun before, and goes on, has to be carried out before: so devices go through versions in order.
         "  OR EXISTS (SELECT 1 FROM rollout_device AS before JOIN rollout ON rollout.id = before.rollout"
-        "   WHERE before.device = its.device AND before.rollout < its.rollout AND before.sent_ms IS NULL"
-        "   AND rollout.stopped_ms IS NULL AND rollout.ended_ms IS NULL))"
+        "   WHERE before.device = its.device AND before.rollout < its.rollout"
+        "   AND rollout.stopped_ms IS NULL AND rollout.ended_ms IS NULL"
+        "   AND NOT EXISTS (SELECT 1 FROM message_state AS done WHERE done.device = before.device"
+        "    AND done.number = before.number AND done.state = 5)))"
         " FROM rollout_device AS its LEFT JOIN message_state AS told"
         "  ON told.device = its.device AND told.number = its.number AND told.state IN (4, 5, 6)"
         " WHERE its.rollout = :rollout AND (told.state = 5 OR its.device IN (SELECT id FROM updatable))"
