@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 it failed (standard error says what, and what to do), 2 us
 """
 
 import argparse
-import base64
 import contextlib
 import getpass
 import ipaddress
@@ -18,14 +17,12 @@ from typing import Any, TypeVar
 import apsw
 
 from bondmate_sim.gateway import (
-    cards,
-    credentials,
     devices,
+    enrol,
     enrolments,
     files,
     inventory,
     keys,
-    network,
     parser,
     records,
     run,
@@ -47,7 +44,6 @@ from bondmate_sim.gateway.sms_centre import Centre
 
 T = TypeVar("T")
 
-_DAY_MS = 24 * 3600 * 1000
 _MAX_SMPP_PASSWORD = 8
 """SMPP 3.4, section 4.1.5: a C-octet string of at most 9 octets, with its end."""
 
@@ -127,70 +123,9 @@ def _password(file: Path) -> str:
 
 def _enrol(arguments: argparse.Namespace) -> None:
     if arguments.cards:
-        _enrol_by_cards(arguments)
-        return
-    if arguments.approve or arguments.valid_days is not None or arguments.network is not None:
-        arguments.usage("--valid-days, --approve and --network go with --cards")
-    with contextlib.closing(Database(arguments.data, create=True)) as database:
-        public_key = keys.load_or_create(arguments.data).public_key()
-        files.make_directory(arguments.out)
-        addresses = _addresses(arguments)
-        made = [credentials.generate() for _ in range(arguments.count)]
-        written: list[Path] = []
-        try:
-            # By extend, which keeps the names of those that were written when one fails.
-            written.extend(credentials.write(each, arguments.out, addresses, public_key) for each in made)
-            devices.add(database, made, _now_ms(), arguments.groups)
-        except BaseException:
-            # A file whose device the gateway does not know is a device that no one would answer.
-            for path in written:
-                path.unlink()
-            raise
-    names = [str(path) for path in written]
-    _print(arguments, names, "\n".join)
-
-
-def _enrol_by_cards(arguments: argparse.Namespace) -> None:
-    if not arguments.json:
-        arguments.usage("--cards goes with --json: the files are printed, and written nowhere")
-    if len(_addresses(arguments)) > cards.MAX_ADDRESSES:
-        arguments.usage(f"an enrolment file has at most {cards.MAX_ADDRESSES} addresses")
-    described = None if arguments.network is None else network.parse(_network_text(arguments.network))
-    now_ms = _now_ms()
-    expires_ms = now_ms + (arguments.valid_days or parser.DEFAULT_DAYS) * _DAY_MS
-    with contextlib.closing(Database(arguments.data, create=True)) as database:
-        gateway = cards.Gateway(
-            _addresses(arguments),
-            keys.load_or_create(arguments.data).public_key(),
-            keys.load_or_create(arguments.data, keys.Purpose.DH).public_key(),
-            keys.load_or_create(arguments.data, keys.Purpose.FORCE),
-        )
-        made = enrolments.offer(
-            database, arguments.count, now_ms, expires_ms, arguments.groups, approval=arguments.approve
-        )
-    shown = [
-        {
-            "device": records.device_text(each.device),
-            "file": base64.b64encode(cards.file(each, gateway, now_ms // 1000, described)).decode(),
-            "expires_at": view.utc_text(expires_ms),
-        }
-        for each in made
-    ]
-    print(json.dumps(shown))
-
-
-def _addresses(arguments: argparse.Namespace) -> list[str]:
-    return arguments.address or [f"coap://{parser.DEFAULT_ADDRESS}"]
-
-
-def _network_text(name: str) -> bytes:
-    try:
-        if name == "-":
-            return sys.stdin.buffer.read(network.MAX_OCTETS + 1)
-        with Path(name).open("rb") as file:
-            return file.read(network.MAX_OCTETS + 1)
-    except OSError as error:
-        raise _CommandError(f"cannot read the network's description: {error}; give another --network") from error
+        print(json.dumps(enrol.by_cards(arguments, _now_ms())))
+    else:
+        _print(arguments, enrol.by_credentials(arguments, _now_ms()), "\n".join)
 
 
 def _force_key(arguments: argparse.Namespace) -> None:
