@@ -49,8 +49,12 @@ async def serving(database: Database, data_dir: Path, listener: socket.socket) -
     await runner.setup()
     try:
         door.server = runner.server
-        async with await asyncio.get_running_loop().create_server(door, sock=listener):
+        server = await asyncio.get_running_loop().create_server(door, sock=listener)
+        try:
             yield
+        finally:
+            # Not waited for: that would be for those who are being served, whom only the runner ends.
+            server.close()
     finally:
         await runner.cleanup()
 

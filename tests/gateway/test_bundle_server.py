@@ -73,6 +73,15 @@ class Served:
             return Answer(response.status, response.headers, response.read())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """Let no busy machine be taken for a client that keeps silent."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("FIRST_REQUEST_S", "_KEEP_ALIVE_S"):
+            patched.setattr(bundle_server, name, 3600.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with Served(tmp_path_factory.mktemp("served")) as made:

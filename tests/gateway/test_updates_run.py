@@ -134,6 +134,21 @@ def test_alerts_are_answered_while_bundles_are_fetched(updating: Gateway, bundle
             assert device.submit(device.record())[4] == 0
 
 
+def test_it_ends_though_somebody_is_in_the_middle_of_a_transfer(updating: Gateway, bundle: Path) -> None:
+    command("bundle", "add", bundle, "--version", "1.3.0", "--data", updating.data)
+    place = urllib.parse.urlsplit(updating.bundles_url).netloc
+    with contextlib.ExitStack() as stack:
+        idle, reading = (
+            stack.enter_context(contextlib.closing(http.client.HTTPConnection(place, timeout=WAIT_S))) for _ in range(2)
+        )
+        idle.request("HEAD", "/1.3.0.raucb")
+        idle.getresponse().read()
+        reading.request("GET", "/1.3.0.raucb")
+        assert reading.getresponse().read(1)
+        assert updating.end() == 0
+    assert updating.log.splitlines()[-1].endswith("INFO stopped")
+
+
 def test_the_place_that_devices_are_told_can_be_another(tmp_path: Path, bundle: Path) -> None:
     made = Gateway(tmp_path, "--bundles-url", "https://gateway.example/bundles/")
     made.start()
