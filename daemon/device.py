@@ -52,6 +52,7 @@ from bondmate.senses import Senses
 from bondmate.settings import Settings, SettingsKeeper
 from bondmate.small_state import SmallStates
 from bondmate.supervision import drive, supervise
+from bondmate.telling import is_outcome
 from bondmate.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ class Device:
                 exercise_state=self._exercise.state_of,
                 exercise=self._exercise.take,
                 arrived=self._arrived,
+                ordered=self._obey,
             ),
             self.changes.tell,
         )
@@ -300,6 +302,7 @@ class Device:
             self.officer_pin.resume,
             self._settings.resume,
             self._exercise.resume,
+            self.mailbox.orders.resume,
             lambda: self.check_in.resume(self._keeper.earlier),
         ):
             while True:
@@ -497,9 +500,13 @@ class Device:
             return Light.NOT_ARMED
         return Light.EXERCISE if self._exercise.is_active else Light.ARMED
 
-    def _record(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> None:
+    def _record(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> SignedRecord:
         now = self._now()
-        self._keeper.keep(self._parts.recorder.make(kind, now, self.utc(now), fix, body))
+        record = self._parts.recorder.make(kind, now, self.utc(now), fix, body)
+        if kind is Kind.MESSAGE_STATE and is_outcome(body):
+            self._parts.delivery.urge(record.digest)
+        self._keeper.keep(record)
+        return record
 
     def _report(self, code: str, text: str | None, next_step: str) -> None:
         self._parts.faults.report(code, text, next_step, unix_ms(self.utc(self._now())))

@@ -79,3 +79,5 @@ class MailboxListener:
     """It was kept: it begins, or with 0 seconds it is over."""
     arrived: Callable[[Letter], None]
     """There is something new to read. An urgent one is told again after a restart, unless `felt` was called."""
+    ordered: Callable[[], None]
+    """What has to be carried out changed (`Mailbox.orders`)."""

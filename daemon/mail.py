@@ -9,7 +9,7 @@ from enum import IntEnum
 from bondmate.records import Moment
 
 MAX_ANSWER_OCTETS = 160
-"""The longest answer of an officer, in UTF-8."""
+"""The longest answer of an officer, and the longest text of an outcome, in UTF-8."""
 
 
 class MessageType(IntEnum):
@@ -21,6 +21,9 @@ class MessageType(IntEnum):
     ACKNOWLEDGE = 4
     CLOSE = 5
     EXERCISE = 6
+    UPDATE = 8
+    WIPE = 9
+    REKEY = 11
 
     @property
     def label(self) -> str:
@@ -30,15 +33,19 @@ class MessageType(IntEnum):
 
 SHOWN = (MessageType.MESSAGE, MessageType.ALERT, MessageType.ASSISTANCE)
 """Types that an officer reads; the others are for the device alone."""
+ORDERS = (MessageType.UPDATE, MessageType.WIPE, MessageType.REKEY)
+"""Types that a part of the device carries out, which may take long; see orders."""
 
 
 class MessageState(IntEnum):
-    """What became of a message. Of the first three the highest counts."""
+    """What became of a message. Of all but WITHOUT_EFFECT the highest counts."""
 
     TAKEN = 1
     READ = 2
     ANSWERED = 3
     WITHOUT_EFFECT = 4
+    CARRIED_OUT = 5
+    FAILED = 6
 
     @property
     def label(self) -> str:
@@ -101,11 +108,33 @@ class ExerciseOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateOrder:
+    """Install the software of that version: where its bundle lies, its length and SHA-256 (protocol.md, section 10)."""
+
+    software: str
+    url: str
+    octets: int
+    sha256: bytes
+    at_once: bool
+    """Off duty or not, on battery and over any IP; else as the device's policy has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WipeOrder:
+    """Deliver what is undelivered of calls, then forget everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class RekeyOrder:
+    """Change the channel's keys."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """What only a later daemon understands."""
 
 
-Content = Text | Acknowledge | Close | ExerciseOrder | Unknown
+Content = Text | Acknowledge | Close | ExerciseOrder | UpdateOrder | WipeOrder | RekeyOrder | Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +156,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class KeptMessage:
-    """A message as the store has it. `felt` is False while the palm still has to be told of it."""
+    """A message as the store has it. `felt` is False while the palm still has to be told of it.
+
+    `answer` is the officer's, or of an order what was said of its outcome.
+    """
 
     number: int
     type: int

@@ -17,6 +17,7 @@ from bondmate.errors import LinkError, LocalError, RemoteError, StoreError, Stor
 from bondmate.faults import Faults
 from bondmate.letters import Letter, MailboxListener, letter_of
 from bondmate.mail import MAX_ANSWER_OCTETS, SHOWN, KeptMessage, MessageState
+from bondmate.orders import Orders
 from bondmate.ports import Bearer, Outbox
 from bondmate.records import DeviceId, Moment
 from bondmate.telling import StateTeller
@@ -61,6 +62,8 @@ class Mailbox:
         self._listener = listener
         self._changed = changed
         self._told = StateTeller(parts.outbox, parts.record)
+        self.orders = Orders(parts.outbox, self._told, parts.moment, listener.ordered)
+        """What has to be carried out."""
         self._now = asyncio.get_running_loop().time
         self._fetching = Fetching()
         self._woken = asyncio.Event()
@@ -255,6 +258,7 @@ class Mailbox:
         if take.state is MessageState.TAKEN and (letter := letter_of(kept)) is not None:
             self._listener.arrived(letter)
         self._told.add(kept)
+        self.orders.taken(kept)
 
     def _tell_early(self, takes: Iterable[Take]) -> None:
         """The officer should feel that a human saw the call, and calls be real again, store or not.

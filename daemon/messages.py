@@ -1,5 +1,6 @@
 """Mailbox messages of the gateway: verified before anything is believed (docs/protocol.md, section 8)."""
 
+import re
 from typing import Any
 
 from bondmate import wire
@@ -16,8 +17,11 @@ from bondmate.mail import (
     ExerciseOrder,
     Message,
     MessageType,
+    RekeyOrder,
     Text,
     Unknown,
+    UpdateOrder,
+    WipeOrder,
 )
 from bondmate.records import DeviceId
 
@@ -28,6 +32,9 @@ MAX_ANSWER_OCTETS = 1200
 
 _TEXT_OCTETS, _REPLY_OCTETS, _BY_OCTETS = 480, 40, 64
 _MAX_REPLIES, _MAX_DIGESTS, _MAX_EXERCISE_S = 4, 16, 14_400
+_SOFTWARE_OCTETS, _BUNDLE_OCTETS, _SHA256_OCTETS = 64, 1 << 30, 32
+_URL = re.compile(r"https?://[!-~]{1,193}")
+_URL_OCTETS = 200
 _KNOWN = frozenset(MessageType)
 _U8, _U32 = 0xFF, 0xFFFFFFFF
 _DEGREES = 10**7
@@ -91,6 +98,18 @@ def _content(type_: int, rest: list[Any]) -> Content:
             return Close(_digests(digests))
         case MessageType.EXERCISE, [version, seconds, *_]:
             return ExerciseOrder(_number(version, _U32), _number(seconds, _MAX_EXERCISE_S))
+        case MessageType.UPDATE, [software, url, octets, sha256, when, *_]:
+            return UpdateOrder(
+                _text(software, _SOFTWARE_OCTETS),
+                _url(url),
+                _number(octets, _BUNDLE_OCTETS, low=1),
+                _sha256(sha256),
+                at_once=bool(_number(when, 1)),
+            )
+        case MessageType.WIPE, [*_]:
+            return WipeOrder()
+        case MessageType.REKEY, [*_]:
+            return RekeyOrder()
         case _ if type_ in _KNOWN:
             raise RemoteError(f"a message of type {type_} whose body is not message-body (docs/bondmate.cddl)")
         case _:
@@ -107,6 +126,18 @@ def _number(value: Any, high: int, *, low: int = 0) -> int:
 def _text(value: Any, octets: int) -> str:
     if not isinstance(value, str) or not 1 <= len(value.encode("utf-8", "replace")) <= octets:
         raise RemoteError(f"a message without the text of 1 to {octets} octets that belongs into it")
+    return value
+
+
+def _url(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _URL_OCTETS or _URL.fullmatch(value) is None:
+        raise RemoteError(f"a message without the http:// or https:// URL of up to {_URL_OCTETS} octets it needs")
+    return value
+
+
+def _sha256(value: Any) -> bytes:
+    if not isinstance(value, bytes) or len(value) != _SHA256_OCTETS:
+        raise RemoteError(f"a message without the digest of {_SHA256_OCTETS} octets that belongs into it")
     return value
 
 

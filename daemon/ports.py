@@ -91,7 +91,8 @@ class Outbox(Protocol):
         """Erase what was delivered longer ago than that, and positions and presences at once; fill the reserve again.
 
         The newest alert stays while it is open, and so does the last position behind it. Of messages, those that nobody
-        has to read any more go that long after they were taken, others after a month, or when they expire.
+        has to read any more go that long after they were taken, others after a month, or when they expire; what has to
+        be carried out yet stays until it expires.
         """
 
     # --- the mailbox -----------------------------------------------------------------------------
@@ -131,6 +132,12 @@ class Outbox(Protocol):
 
     async def mark_message_felt(self, number: int) -> None:
         """Keep that the palm was told of a message."""
+
+    async def orders(self, utc_s: float | None) -> list[KeptMessage]:
+        """Those that a part of the device has to carry out yet (mail.ORDERS), the oldest first; none that expired."""
+
+    async def mark_order(self, number: int, state: MessageState, text: str | None, moment: Moment) -> None:
+        """Keep what became of one of these; only a higher state changes anything, and nothing does behind the 4th."""
 
     async def untold(self) -> list[KeptMessage]:
         """Messages of whatever type whose state no record has told yet, the oldest first."""

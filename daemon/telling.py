@@ -51,6 +51,11 @@ class StateTeller:
         self._told = {number: state for number, state in self._told.items() if told.get(number) is not state}
 
 
+def is_outcome(body: Any) -> bool:
+    """Whether a message state's body tells what came of an order: the gateway waits for that, off duty too."""
+    return any(state >= MessageState.CARRIED_OUT for _, state, *_ in body)
+
+
 def _bodies(states: list[list[Any]]) -> Iterator[list[list[Any]]]:
     body: list[list[Any]] = []
     for state in states:

@@ -21,7 +21,7 @@ SHORT_EVERY = 8
 class Recording(Protocol):
     """Makes a record of what is known now, and keeps it. `fix` is packed."""
 
-    def __call__(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> None: ...
+    def __call__(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> object: ...
 
 
 class Tracker:

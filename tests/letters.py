@@ -18,6 +18,8 @@ NOW_S = 1_900_000_000
 DIGEST, OTHER = bytes(range(16)), bytes(range(16, 32))
 
 TEXT, ALERT, ASSISTANCE, ACKNOWLEDGE, CLOSE, EXERCISE = range(1, 7)
+UPDATE, WIPE, REKEY = 8, 9, 11
+BUNDLE = ["bondmate 0.9.0", "http://192.0.2.7:8080/bondmate-0.9.0.raucb", 228_000_000, bytes(range(32)), 0]
 BODIES: dict[int, Any] = {
     TEXT: ["Come to the station.", ["On my way", "Cannot"]],
     ALERT: ["A child is missing.", [], [387222520, -91393370, 400]],
@@ -25,6 +27,9 @@ BODIES: dict[int, Any] = {
     ACKNOWLEDGE: [[DIGEST]],
     CLOSE: [[DIGEST, OTHER]],
     EXERCISE: [3, 600],
+    UPDATE: BUNDLE,
+    WIPE: [],
+    REKEY: [],
 }
 
 

@@ -86,6 +86,7 @@ class Ears:
             exercise_state=lambda version, seconds: b"%d for %d" % (version, seconds),
             exercise=self.exercise,
             arrived=self.arrived,
+            ordered=lambda: self.heard.append(("ordered",)),
         )
 
     def exercise(self, version: int, seconds: int) -> None:

@@ -91,5 +91,15 @@ def test_every_type_and_state_has_a_name() -> None:
         "acknowledge",
         "close",
         "exercise",
+        "update",
+        "wipe",
+        "rekey",
     ]
-    assert [each.label for each in MessageState] == ["taken", "read", "answered", "without-effect"]
+    assert [each.label for each in MessageState] == [
+        "taken",
+        "read",
+        "answered",
+        "without-effect",
+        "carried-out",
+        "failed",
+    ]

@@ -50,7 +50,7 @@ def test_everything_that_is_there_is_taken_in_order_and_told(tmp_path: Path) -> 
         made.gateway.says(EXERCISE, [4, 600], expires_s=NOW_S + 600)
         made.gateway.says(CLOSE, [[raised.digest]])
         made.gateway.says(TEXT, expires_s=NOW_S - 1)
-        made.gateway.says(9)
+        made.gateway.says(77)
         await made.fetch()
         assert made.ears.heard == [
             ("arrived", 1),

@@ -18,13 +18,18 @@ from bondmate.mail import (
     Content,
     ExerciseOrder,
     Message,
+    RekeyOrder,
     Text,
     Unknown,
+    UpdateOrder,
+    WipeOrder,
 )
+from tests.gateway.cddl import ValidationError, validate_message
 from tests.letters import (
     ACKNOWLEDGE,
     ALERT,
     ASSISTANCE,
+    BUNDLE,
     CLOSE,
     DEVICE,
     DIGEST,
@@ -33,8 +38,11 @@ from tests.letters import (
     NOW_S,
     OTHER,
     OTHER_DEVICE,
+    REKEY,
     STRANGER,
     TEXT,
+    UPDATE,
+    WIPE,
     message,
     payload,
     signed,
@@ -56,7 +64,20 @@ def verified(data: bytes) -> Message:
         (ACKNOWLEDGE, Acknowledge((DIGEST,))),
         (CLOSE, Close((DIGEST, OTHER))),
         (EXERCISE, ExerciseOrder(3, 600)),
-        (9, Unknown()),
+        (
+            UPDATE,
+            UpdateOrder(
+                "bondmate 0.9.0",
+                "http://192.0.2.7:8080/bondmate-0.9.0.raucb",
+                228_000_000,
+                bytes(range(32)),
+                at_once=False,
+            ),
+        ),
+        (WIPE, WipeOrder()),
+        (REKEY, RekeyOrder()),
+        (7, Unknown()),
+        (10, Unknown()),
         (255, Unknown()),
     ],
 )
@@ -83,6 +104,9 @@ def test_an_alert_may_be_for_everywhere() -> None:
 def test_what_stands_behind_is_of_a_later_version() -> None:
     assert verified(signed([*payload(1, TEXT), "later", {}])).content == verified(message(1, TEXT)).content
     assert verified(message(1, CLOSE, [[DIGEST], 1, "later"])).content == Close((DIGEST,))
+    assert verified(message(1, WIPE, ["later"])).content == WipeOrder()
+    assert verified(message(1, REKEY, [1, 2])).content == RekeyOrder()
+    assert verified(message(1, UPDATE, [*BUNDLE, None])).content == verified(message(1, UPDATE)).content
     assert verified(signed(payload(1, 77)[:7])).content == Unknown(), "of an unknown type not even the body is needed"
 
 
@@ -119,6 +143,38 @@ def test_no_flipped_bit_of_a_message_is_believed() -> None:
             else:
                 assert found.content == Close((DIGEST, OTHER)), "where the key's name is not one any more"
             data[place] ^= 1 << bit
+
+
+def bundle(place: int, value: Any) -> list[Any]:
+    """An update's body with something else at one place."""
+    return payload(1, UPDATE, [*BUNDLE[:place], value, *BUNDLE[place + 1 :]])
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (0, "x"),
+        (0, "é" * 32),
+        (1, "https://a"),
+        (1, "https://" + "x" * 192),
+        (2, 1),
+        (2, 2**30),
+        (4, 1),
+    ],
+)
+def test_an_update_may_be_at_its_bounds(place: int, value: Any) -> None:
+    content = verified(signed(bundle(place, value))).content
+    assert isinstance(content, UpdateOrder)
+    assert [content.software, content.url, content.octets, content.sha256, content.at_once][place] == value
+    validate_message(message(1, UPDATE, [*BUNDLE[:place], value, *BUNDLE[place + 1 :]]))
+
+
+def test_the_orders_of_these_tests_are_of_the_cddl() -> None:
+    for type_ in (UPDATE, WIPE, REKEY):
+        validate_message(message(1, type_))
+    for false in ([*BUNDLE[:4], 2], [*BUNDLE[:2], 0, *BUNDLE[3:]], [BUNDLE[0], "http://" + "x" * 194, *BUNDLE[2:]]):
+        with pytest.raises(ValidationError):
+            validate_message(message(1, UPDATE, false))
 
 
 BAD: list[Any] = [
@@ -176,6 +232,30 @@ BAD: list[Any] = [
     payload(1, EXERCISE, [-1, 10]),
     payload(1, EXERCISE, [2**32, 10]),
     payload(1, EXERCISE, [1, None]),
+    payload(1, UPDATE, []),
+    payload(1, UPDATE, BUNDLE[:4]),
+    bundle(0, ""),
+    bundle(0, "é" * 33),
+    bundle(0, b"x"),
+    bundle(1, "ftp://a/b"),
+    bundle(1, "http://"),
+    bundle(1, "http://" + "x" * 194),
+    bundle(1, "http://a b"),
+    bundle(1, "http://a/é"),
+    bundle(1, "http://a/\n"),
+    bundle(1, b"http://a"),
+    bundle(2, 0),
+    bundle(2, 2**30 + 1),
+    bundle(2, True),
+    bundle(3, bytes(31)),
+    bundle(3, "x" * 32),
+    bundle(4, 2),
+    bundle(4, None),
+    payload(1, WIPE, 0),
+    payload(1, WIPE, {}),
+    payload(1, WIPE)[:7],
+    payload(1, REKEY, "x"),
+    payload(1, REKEY, {}),
 ]
 
 

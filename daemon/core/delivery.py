@@ -95,6 +95,8 @@ class Delivery:
         """By number, until the bearer reports."""
         self._places = {channel: {bearer: Places(channel) for bearer in self._routes} for channel in Channel}
         self._turns = Counter[Channel]()
+        self._urged: set[bytes] = set()
+        """Digests of what is sent off duty too: the gateway waits for it."""
         self._youngest: Queued | None = None
         """The youngest alert that was ever tried."""
         self._on_duty = True
@@ -144,6 +146,10 @@ class Delivery:
         """Whether anything is to be sent, now or later."""
         return any(not entry.parked and not self._rests(entry) for entry in self._entries.values())
 
+    def urge(self, digest: bytes) -> None:
+        """The record, queued or about to be, is sent off duty too: it answers an order of the gateway."""
+        self._urged.add(digest)
+
     def park(self, digest: bytes, why: str) -> None:
         """Keep the record in the queue, and never send it again; `why` is for people.
 
@@ -176,6 +182,7 @@ class Delivery:
     def remove(self, digest: bytes) -> None:
         """The record has a verified receipt, or a gap names it. A bearer that still carries it stays busy with it."""
         self._entries.pop(digest, None)
+        self._urged.discard(digest)
 
     def surplus(self, lifetime_s: float) -> list[Surplus]:
         """What is not worth its place any more, as much as one gap record can name; nothing that is in flight."""
@@ -354,7 +361,7 @@ class Delivery:
     def _rests(self, entry: Queued) -> bool:
         """Whether it waits for a shift, or an alert."""
         stream = entry.record.id.stream
-        if entry.parked or self._on_duty:
+        if entry.parked or self._on_duty or entry.record.digest in self._urged:
             return False
         # where an officer was on duty is nobody's business any more, whatever happens later
         return stream is Stream.PRESENCE or (self._press_alone and stream not in FOR_A_PRESS)

@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 
-from bondmate.mail import SHOWN, KeptMessage, MessageState
+from bondmate.mail import ORDERS, SHOWN, KeptMessage, MessageState
 from bondmate.records import Moment
 from bondmate.store import marks
 from bondmate.store.file import StoreFile
@@ -15,12 +15,14 @@ from bondmate.wire import digest
 log = logging.getLogger(__name__)
 
 MESSAGES_MAX = 500
-"""So many are kept. What nobody has to read any more goes first, then the oldest."""
+"""So many are kept. What nobody has to read or to do any more goes first, then the oldest; orders last."""
 UNREAD_S = 30 * 86400.0
 """A message that nobody read is kept so long, or until it expires."""
 
 _SHOWN = f"type IN ({', '.join(str(int(each)) for each in SHOWN)}) AND state <> {int(MessageState.WITHOUT_EFFECT)}"
 _TO_READ = f"({_SHOWN} AND state = {int(MessageState.TAKEN)})"
+_ORDER = f"type IN ({', '.join(str(int(each)) for each in ORDERS)})"
+_TO_DO = f"({_ORDER} AND state = {int(MessageState.TAKEN)})"
 _NOT_EXPIRED = "(expires_s IS NULL OR ?1 IS NULL OR expires_s > ?1)"
 
 _COLUMNS = """
@@ -103,6 +105,20 @@ class MailStore(StoreFile):
         sql = "UPDATE message SET felt = 1 WHERE number = ?"
         await self._write(lambda connection: _change(connection, sql, [(number,)]))
 
+    async def orders(self, utc_s: float | None) -> list[KeptMessage]:
+        """See ports.Outbox."""
+        sql = f"SELECT {_COLUMNS} FROM message WHERE {_TO_DO} AND {_NOT_EXPIRED} ORDER BY number"  # noqa: S608 - constants
+        return await self._read(lambda connection: _readable(connection.execute(sql, (utc_s,))))
+
+    async def mark_order(self, number: int, state: MessageState, text: str | None, moment: Moment) -> None:
+        """See ports.Outbox."""
+        sql = (
+            f"UPDATE message SET state = ?1, answer = ?2 WHERE number = ?3 AND {_ORDER}"  # noqa: S608 - constants
+            f" AND state < ?1 AND state <> {int(MessageState.WITHOUT_EFFECT)}"
+        )
+        values = (int(state), text, number)
+        await self._write(lambda connection: _change(connection, sql, [values]), moment)
+
     async def untold(self) -> list[KeptMessage]:
         """See ports.Outbox."""
         sql = f"SELECT {_COLUMNS} FROM message WHERE told < state ORDER BY number"  # noqa: S608 - a constant
@@ -141,8 +157,8 @@ def erase(connection: apsw.Connection, moment: Moment, older_s: float) -> int:
     """Erase messages that are not needed any more, and marks on what is not there; how many."""
     utc_s = None if moment.utc_ms is None else moment.utc_ms / 1000
     connection.execute(
-        "DELETE FROM message WHERE taken_lifetime_s < ? OR expires_s <= ?"  # noqa: S608 - constants
-        f" OR (taken_lifetime_s < ? AND NOT {_TO_READ})",
+        "DELETE FROM message WHERE expires_s <= ?2 OR NOT"  # noqa: S608 - constants
+        f" ({_TO_DO} OR (taken_lifetime_s >= ?1 AND (taken_lifetime_s >= ?3 OR {_TO_READ})))",
         (moment.lifetime_s - UNREAD_S, utc_s, older_s),
     )
     erased = connection.changes()
@@ -174,7 +190,7 @@ def _insert(connection: apsw.Connection, message: KeptMessage) -> None:
     )
     connection.execute(
         "DELETE FROM message WHERE number NOT IN (SELECT number FROM message"  # noqa: S608 - constants
-        f" ORDER BY number = ?1 DESC, {_TO_READ} DESC, number DESC LIMIT ?2)",
+        f" ORDER BY number = ?1 DESC, {_TO_DO} DESC, {_TO_READ} DESC, number DESC LIMIT ?2)",
         (message.number, MESSAGES_MAX),
     )
 

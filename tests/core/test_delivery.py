@@ -467,6 +467,22 @@ def test_without_any_bearer_records_wait() -> None:
 # --- duty ----------------------------------------------------------------------------------------------
 
 
+def test_what_answers_an_order_is_sent_off_duty_too_until_it_has_its_receipt() -> None:
+    core = delivery()
+    core.regime(on_duty=False, alert_open=False)
+    answer, other = record(Stream.STATE), record(Stream.STATE)
+    core.urge(answer.digest)
+    submit(core, answer, 0.0)
+    submit(core, other, 0.0)
+    [order] = core.poll(0.0)
+    assert order.record == answer
+    assert core.unwanted() == []
+    core.remove(answer.digest)
+    submit(core, answer, 1.0)
+    core.succeeded(order, 1.0)
+    assert core.poll(30.0) == [], "the next time it is a record like any other"
+
+
 REST_OF = [stream for stream in Stream if stream not in (Stream.ALERT, Stream.POSITION)]
 
 

@@ -71,7 +71,7 @@ def test_a_text_that_has_expired_is_taken_without_effect_and_only_utc_tells() ->
 
 
 def test_what_only_a_later_daemon_understands_is_without_effect() -> None:
-    [take] = judge(0, [made(1, 9)], NOW_S, 0)
+    [take] = judge(0, [made(1, 77)], NOW_S, 0)
     assert take == Take(take.message, MessageState.WITHOUT_EFFECT)
 
 

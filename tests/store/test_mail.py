@@ -17,7 +17,7 @@ from tests.store.samples import DEVICE, START, raw, record, used
 from tests.store.syscalls import quota_on
 
 KEEP_S = 100.0
-TAKEN, READ, ANSWERED, WITHOUT_EFFECT = MessageState
+TAKEN, READ, ANSWERED, WITHOUT_EFFECT, CARRIED_OUT, FAILED = MessageState
 
 
 def message(number: int, type_: MessageType = MessageType.MESSAGE, **changed: object) -> KeptMessage:
@@ -75,6 +75,64 @@ def test_the_state_of_a_message_only_grows_and_its_answer_stays(tmp_path: Path) 
         await outbox.mark_message(2, READ, None, Moment(9.0, None))
         await outbox.mark_message(77, READ, None, Moment(9.0, None))
         assert await outbox.messages(9, None) == [message(1, state=ANSWERED, answer="On my way")]
+
+    used(tmp_path, use)
+
+
+def test_an_order_waits_until_something_became_of_it_and_what_did_stays(tmp_path: Path) -> None:
+    orders = [
+        message(1, MessageType.UPDATE),
+        message(2, MessageType.UPDATE, expires_s=1000),
+        message(3, MessageType.REKEY),
+        message(4, MessageType.WIPE),
+        message(5, MessageType.WIPE, state=WITHOUT_EFFECT),
+        message(6),
+    ]
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await taken(outbox, *orders)
+        await outbox.mark_told(dict.fromkeys(range(1, 7), TAKEN) | {5: WITHOUT_EFFECT})
+        assert await outbox.orders(None) == orders[:4]
+        assert await outbox.orders(1000.0) == [orders[0], *orders[2:4]]
+        await outbox.mark_order(1, WITHOUT_EFFECT, None, START)
+        await outbox.mark_order(1, CARRIED_OUT, "too late", START)
+        await outbox.mark_order(2, FAILED, "no room", START)
+        await outbox.mark_order(2, CARRIED_OUT, "after all", START)
+        await outbox.mark_order(3, CARRIED_OUT, "", START)
+        await outbox.mark_order(5, CARRIED_OUT, "never begun", START)
+        await outbox.mark_order(6, CARRIED_OUT, "no order", START)
+
+    used(tmp_path, use)
+
+    async def again(outbox: SqliteOutbox) -> None:
+        assert await outbox.orders(None) == [orders[3]]
+        assert [(kept.number, kept.state, kept.answer) for kept in await outbox.untold()] == [
+            (1, WITHOUT_EFFECT, None),
+            (2, FAILED, "no room"),
+            (3, CARRIED_OUT, ""),
+        ]
+        assert await outbox.messages(9, None) == [message(6)], "nobody reads orders"
+
+    used(tmp_path, again)
+
+
+def test_an_order_that_nobody_carried_out_yet_outlives_all_but_its_expiry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "MESSAGES_MAX", 3)
+
+    async def use(outbox: SqliteOutbox) -> None:
+        await taken(outbox, message(1, MessageType.WIPE), message(2, MessageType.UPDATE, expires_s=1000))
+        await taken(outbox, *map(message, range(3, 7)))
+        assert there_now(outbox) == [1, 2, 6]
+        late = UNREAD_S * 20
+        await outbox.upkeep(Moment(late, 999_000), KEEP_S)
+        assert there_now(outbox) == [1, 2]
+        await outbox.upkeep(Moment(late, 1_000_000), KEEP_S)
+        assert there_now(outbox) == [1]
+        await outbox.mark_order(1, CARRIED_OUT, "", Moment(late, None))
+        await outbox.upkeep(Moment(late, None), KEEP_S)
+        assert there_now(outbox) == []
 
     used(tmp_path, use)
 

@@ -11,7 +11,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from bondmate.mail import SHOWN, KeptMessage, MessageState, MessageType
+from bondmate.mail import ORDERS, SHOWN, KeptMessage, MessageState, MessageType
 from bondmate.records import Moment
 from bondmate.store import mail
 from bondmate.store.outbox import SqliteOutbox
@@ -78,6 +78,13 @@ class MailComparison(RuleBasedStateMachine):
         if message is not None and message.type in SHOWN and message.state < state:
             self.messages[number] = replace(message, state=state, answer=answer)
 
+    @rule(number=some_number, state=st.sampled_from(MessageState), text=st.none() | st.just("no room"))
+    def mark_order(self, number: int, state: MessageState, text: str | None) -> None:
+        self.do(self.outbox.mark_order(number, state, text, Moment(0.0, None)))
+        message = self.messages.get(number)
+        if message is not None and message.type in ORDERS and message.state < state and message.state != 4:
+            self.messages[number] = replace(message, state=state, answer=text)
+
     @rule(number=some_number)
     def mark_message_felt(self, number: int) -> None:
         self.do(self.outbox.mark_message_felt(number))
@@ -118,6 +125,8 @@ class MailComparison(RuleBasedStateMachine):
             ):
                 return False
             to_read = message.type in SHOWN and message.state is MessageState.TAKEN
+            if message.type in ORDERS and message.state is MessageState.TAKEN:
+                return True
             return message.taken.lifetime_s >= moment.lifetime_s - (unread_s if to_read else keep_s)
 
         self.messages = {number: message for number, message in self.messages.items() if stays(message)}
@@ -134,6 +143,13 @@ class MailComparison(RuleBasedStateMachine):
         for number in range(1, 9):
             assert self.do(self.outbox.message(number)) == self.shown(None).get(number)
         for utc_s in (None, 30.5):
+            assert self.do(self.outbox.orders(utc_s)) == [
+                message
+                for message in self.messages.values()
+                if message.type in ORDERS
+                and message.state is MessageState.TAKEN
+                and (message.expires_s is None or utc_s is None or message.expires_s > utc_s)
+            ]
             newest_first = list(self.shown(utc_s).values())[::-1]
             assert self.do(self.outbox.messages(100, utc_s)) == newest_first
             assert self.do(self.outbox.messages(1, utc_s)) == newest_first[:1]
