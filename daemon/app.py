@@ -13,12 +13,13 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from bondmate import __version__, config, credentials, identity, logs, network, session
+from bondmate import __version__, config, credentials, erasing, identity, logs, network, session
 from bondmate.board import gestures, gnss_settings, other_inputs, pin_indicator, time_keeper
 from bondmate.core.delivery import Delivery, DeliveryPolicy
 from bondmate.core.gesture import Gesture
@@ -28,6 +29,7 @@ from bondmate.drivers import pins
 from bondmate.drivers.battery import PowerSupply
 from bondmate.drivers.button import Button
 from bondmate.drivers.gnss import GnssReceiver
+from bondmate.drivers.modem import Modem
 from bondmate.durable import replace_file
 from bondmate.errors import BondMateError, ConfigurationError, LocalError, StoreError
 from bondmate.faults import Faults
@@ -36,7 +38,17 @@ from bondmate.officer_pin import PIN_FILE
 from bondmate.parts import Parts
 from bondmate.recorder import Recorder
 from bondmate.records import History, SessionId
-from bondmate.running import END_S, EXIT_FAILED, LIVE_S, api_server, claim, end_in, live, until_told
+from bondmate.running import (
+    END_S,
+    EXIT_FAILED,
+    LAST_GOOD_FILE,
+    LIVE_S,
+    api_server,
+    claim,
+    end_in,
+    live,
+    until_told,
+)
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.supervision import supervise
 from bondmate.unarmed_run import UnarmedRun
@@ -46,7 +58,6 @@ log = logging.getLogger(__name__)
 
 EXIT_CONFIGURATION = 78
 DEFAULT_CONFIG = Path("/etc/bondmate/device.toml")
-LAST_GOOD_FILE = "last-good.toml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +94,7 @@ def _run_given_or_last_good(given: Path) -> int:
 
 
 def _run_once(given: Path) -> int | None:
-    """One run; its exit code. None: there are credentials now, and the next run will be armed."""
+    """One run; its exit code. None: it came to its end by itself, and another one begins."""
     last_good = config.state_dir_of(given) / LAST_GOOD_FILE
     code, problems = EXIT_CONFIGURATION, list[str]()
     texts: set[str] = set()
@@ -97,6 +108,8 @@ def _run_once(given: Path) -> int | None:
             if setup.text in texts:
                 break
             texts.add(setup.text)
+            if erasing.is_marked(setup.configuration.device.credentials_dir):
+                return _run_unarmed(setup, problems, last_good=path == last_good)
             return _run_to_the_end(setup, credentials.load(setup.configuration.device.credentials_dir), problems)
         except _NotArmedError as error:
             code = EXIT_FAILED if path == given else code
@@ -104,7 +117,10 @@ def _run_once(given: Path) -> int | None:
         except ConfigurationError as error:
             bare = bare or setup
             problems = [*problems, *_complain(error)]
-    return code if bare is None else _run_unarmed(bare, problems if bare.path == last_good else [])
+    if bare is None:
+        return code
+    by_last_good = bare.path == last_good
+    return _run_unarmed(bare, problems if by_last_good else [], last_good=by_last_good)
 
 
 def _complain(error: "ConfigurationError | _NotArmedError") -> list[str]:
@@ -143,10 +159,13 @@ def _check(path: Path) -> int:
     return 0
 
 
-def _run_unarmed(setup: _Setup, problems: list[str]) -> int | None:
-    """Run without credentials; the exit code, or None: there are some. `problems` as in _run_to_the_end."""
+def _run_unarmed(setup: _Setup, problems: list[str], *, last_good: bool) -> int | None:
+    """Run without credentials; the exit code, or None: there are some. `problems` as in _run_to_the_end.
+
+    `last_good`: the configuration is the one that worked last, for want of a better one.
+    """
     logs.start(setup.configuration.log.level)
-    run = UnarmedRun(setup.configuration, _faults(setup, problems))
+    run = UnarmedRun(setup.configuration, _faults(setup, problems), keep_last_good=last_good)
     try:
         return None if asyncio.run(run.serve()) else 0
     except (BondMateError, ExceptionGroup) as error:
@@ -172,15 +191,16 @@ def _told(setup: _Setup, error: BaseException) -> list[str]:
     return [f"{setup.path}: {text}" for text in texts]
 
 
-def _run_to_the_end(setup: _Setup, known: credentials.Credentials, problems: list[str]) -> int:
-    """Run the device; the exit code. `problems` are those of a better configuration that could not be used.
+def _run_to_the_end(setup: _Setup, known: credentials.Credentials, problems: list[str]) -> int | None:
+    """Run the device; the exit code, or None: another run has to begin.
 
+    `problems` are those of a better configuration that could not be used.
     Raises _NotArmedError when it failed before it was armed.
     """
     logs.start(setup.configuration.log.level)
     run = _Run(setup, known, _faults(setup, problems))
     try:
-        asyncio.run(run.serve())
+        return None if asyncio.run(run.serve()) else 0
     except (BondMateError, ExceptionGroup) as error:
         texts = _told(setup, error)
         if not run.armed:
@@ -189,7 +209,6 @@ def _run_to_the_end(setup: _Setup, known: credentials.Credentials, problems: lis
     finally:
         if run.end is not None:
             run.end.cancel()
-    return 0
 
 
 def _causes(error: BaseException) -> list[BaseException]:
@@ -219,9 +238,9 @@ class _Run:
             text = f"{error}. The networks are those of {setup.path}"
             faults.report("network", text, "hand the device in; a technician enrols it anew", None)
 
-    async def serve(self) -> None:
-        """Run until SIGTERM or SIGINT. Raises what ended it otherwise."""
-        await until_told(self._run, self._ending)
+    async def serve(self) -> bool:
+        """Run until SIGTERM or SIGINT: False; or until another run has to begin: True. Raises what ended it else."""
+        return await until_told(self._run, self._ending)
 
     def _ending(self, end: threading.Timer) -> None:
         self.end = end
@@ -281,6 +300,7 @@ class _Run:
                 countdown_s=configuration.automatic.countdown_s,
                 man_down_s=configuration.automatic.man_down_s,
                 pin_file=configuration.device.credentials_dir / PIN_FILE,
+                mark_wiping=partial(erasing.mark, configuration.device.credentials_dir),
                 tracking=TrackingPolicy(
                     alert_interval_s=configuration.tracking.alert_interval_s,
                     presence_interval_s=configuration.tracking.presence_interval_s,
@@ -296,31 +316,44 @@ class _Run:
         )
         ways.listen(device.take_receipt, device.wake_up, device.reachable)
 
-        async def serve_api() -> None:
-            server = await api_server()
-            await server.serve(device, configuration.device.runtime_dir, configuration, configuration.api.console_user)
-
         async with asyncio.TaskGroup() as group:
-            stack.callback(self._manager.stopping)
+            # another run in this process is no end for the service manager
+            stack.callback(lambda: None if device.over.is_set() else self._manager.stopping())
+            tasks = list[asyncio.Task[None]]()
 
             def armed() -> None:
                 button = Button(factory, gpio.button_pin, partial(device.on_edge, 0))
                 stack.callback(button.close)
                 for part in other_inputs(factory, gpio, device, faults):
                     stack.callback(part.close)
-                group.create_task(live(button, self._manager, partial(_status, device)))
-                group.create_task(self._end_enrolment(device, chores))
+                tasks.append(group.create_task(live(button, self._manager, partial(_status, device))))
+                tasks.append(group.create_task(self._end_enrolment(device, chores)))
                 self.armed = True
                 self._manager.ready(f"armed, {known.device}, session {current}")
                 chores.begin(self._keep_as_last_good)
 
-            group.create_task(device.run(armed))
-            if battery is not None:
-                group.create_task(supervise("battery-driver", battery.run, faults))
-            group.create_task(supervise("gnss-driver", lambda: receiver.run(device.on_fix), faults))
-            if ways.modem is not None:
-                group.create_task(supervise("modem-driver", ways.modem.run, faults))
-            group.create_task(supervise("api", serve_api, faults))
+            tasks.append(group.create_task(device.run(armed)))
+            tasks += map(group.create_task, self._supervised(device, receiver, battery, ways.modem))
+            await device.over.wait()
+            for task in tasks:
+                task.cancel()
+
+    def _supervised(
+        self, device: Device, receiver: GnssReceiver, battery: PowerSupply | None, modem: Modem | None
+    ) -> list[Coroutine[Any, Any, None]]:
+        """What fails alone."""
+        configuration, faults = self._configuration, self._faults
+
+        async def serve_api() -> None:
+            server = await api_server()
+            await server.serve(device, configuration.device.runtime_dir, configuration, configuration.api.console_user)
+
+        parts = [supervise("gnss-driver", lambda: receiver.run(device.on_fix), faults)]
+        if battery is not None:
+            parts.append(supervise("battery-driver", battery.run, faults))
+        if modem is not None:
+            parts.append(supervise("modem-driver", modem.run, faults))
+        return [*parts, supervise("api", serve_api, faults)]
 
     async def _end_enrolment(self, device: Device, chores: session.Chores) -> None:
         """Have the gateway hear the keys of a fresh enrolment, then erase what led to them.

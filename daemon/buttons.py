@@ -55,6 +55,11 @@ class Buttons:
                 self._on_gesture(button, gesture)
         return min((due for each in self._recognizers if (due := each.next_due()) is not None), default=None)
 
+    @property
+    def is_touched(self) -> bool:
+        """Whether something may come of a press that is under way, or was just now; not where a button is stuck."""
+        return any(recognizer.next_due() is not None for recognizer in self._recognizers)
+
     def is_stuck(self, now: float) -> bool:
         """Whether one has been down for so long that nobody holds it."""
         return any(recognizer.is_stuck(now) for recognizer in self._recognizers)

@@ -54,6 +54,7 @@ from bondmate.small_state import SmallStates
 from bondmate.supervision import drive, supervise
 from bondmate.telling import is_outcome
 from bondmate.tracker import Tracker
+from bondmate.wiping import Wiper
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ RETRY_S = 2.0
 """How soon the store is asked again for what an earlier session kept, where it failed."""
 DEGRADING = ("store", "reserve", "configuration", "button-stuck")
 """Faults that touch the way of an alert: with one of them the device is not to be relied on."""
-CORES = ("delivery", "duty", "lamp", "calls", "check-in", "senses", "exercise")
+CORES = ("delivery", "duty", "lamp", "calls", "check-in", "senses", "exercise", "wipe")
 
 
 class Device:
@@ -161,6 +162,13 @@ class Device:
             ),
             self.changes.tell,
         )
+        self.over = asyncio.Event()
+        """Set when this run has to end, and another one to begin."""
+        self._revoked = False
+        """The gateway signed in this session that it refuses what this device says."""
+        self._wiper = Wiper(
+            self.mailbox.orders, self._owes, self._record, parts.mark_wiping, parts.faults, self._attention
+        )
         self._observer = Observer(
             [part for part in (parts.locator, parts.modem, parts.battery) if part is not None],
             parts.bearers,
@@ -257,6 +265,7 @@ class Device:
             "check-in": self.check_in.step,
             "senses": self.senses.step,
             "exercise": self._exercise.step,
+            "wipe": self._step_wipe,
         }
         try:
             async with asyncio.TaskGroup() as self._group:
@@ -413,10 +422,16 @@ class Device:
                 text = f"{record.id} was refused by the gateway, reason {entry.reason}"
                 self._report("refused", text, "ask the control room whether this device was revoked")
                 self._calls.refused(record, entry.reason, text)
+                if entry.reason == wire.REASON_REVOKED:
+                    self._revoked = True
+                    self._wiper.answered(record)
+                    self._wake["wipe"].set()
                 continue
             if entry.verdict is wire.Verdict.HELD_UNREADABLE:
                 text = f"{record.id} is held by the gateway, which could not read it"
                 self._report("unreadable", text, "the control room was paged; report the device's version to them")
+            self._wiper.answered(record)
+            self._wake["wipe"].set()
             self._group.create_task(self._calls.delivered(record, self._keeper.delivered(record, receipt.message)))
 
     def wake_up(self) -> None:
@@ -460,6 +475,22 @@ class Device:
             case None:
                 pass
         return self._duty.next_due()
+
+    def _step_wipe(self, now: float) -> float | None:
+        due = self._wiper.step(now)
+        if self._wiper.marked:
+            self.over.set()
+        return due
+
+    def _owes(self) -> bool:
+        """Whether the gateway has, or may have, anything of a call still to come.
+
+        What it refused to a revoked device it has as an attempt; nobody there closes that device's alerts any more.
+        """
+        if self._buttons.is_touched or (self.alert_open and not self._revoked):
+            return True
+        waiting = self.waiting()[Stream.ALERT] - self._parts.delivery.parked(Stream.ALERT)
+        return waiting > 0 or not self._keeper.is_settled
 
     def _exercise_changed(self) -> None:
         self._attention()

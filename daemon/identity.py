@@ -32,6 +32,7 @@ from bondmate.enrolment_file import EnrolmentFile
 PENDING_FILE = "pending.json"
 _VERSION = 1
 _MAX_OCTETS = 8192
+_ZEROS = bytes(1 << 16)
 
 
 class FreshKeys(Protocol):
@@ -108,8 +109,8 @@ def forget(directory: Path, file: Path | None) -> None:
     erase(directory / PENDING_FILE)
 
 
-def erase(path: Path) -> None:
-    """Overwrite a file and remove it, where there is one. OSError.
+def erase(path: Path, *, most: int | None = _MAX_OCTETS) -> None:
+    """Overwrite a file, no more of it than `most` octets, and remove it, where there is one. OSError.
 
     On flash that is no more than a courtesy: nothing that is erased here is worth anything by then.
     """
@@ -118,7 +119,10 @@ def erase(path: Path) -> None:
     except FileNotFoundError:
         return
     with contextlib.closing(os.fdopen(descriptor, "wb", buffering=0)) as written:
-        written.write(bytes(min(os.fstat(descriptor).st_size, _MAX_OCTETS)))
+        left = os.fstat(descriptor).st_size
+        left = left if most is None else min(left, most)
+        while left:
+            left -= written.write(_ZEROS[:left]) or 0
         os.fsync(descriptor)
     path.unlink(missing_ok=True)
     sync_directory(path.parent)

@@ -100,6 +100,10 @@ class Keeper:
         """A fresh file took the place of a damaged one, and does not know yet what memory has."""
         self._losses = 0
         """How often that happened in this session: what was committed before went into another file."""
+        self._keeping = 0
+        """Records that were made and are neither in the store nor in the queue yet."""
+        self._settled = False
+        """The store was tended from end to end since it failed last."""
         self.earlier: EarlierAlert | None = None
         """The newest alert of earlier sessions, once `resumed` is set."""
         self.duty: Duty | None = None
@@ -131,6 +135,11 @@ class Keeper:
         """In how many files before this one the store was in this session; None while nothing can be written."""
         return self._losses if self._takes_writes else None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether `waiting` counts all: what earlier sessions left, what damaged files hold, what was made just now."""
+        return self._settled and not self._keeping
+
     def waiting(self) -> dict[Stream, int]:
         """How many records of each stream have no receipt, in memory or in the store."""
         counts, backlog = self._delivery.counts(), self._backlog.counts()
@@ -144,7 +153,11 @@ class Keeper:
 
     def keep(self, record: SignedRecord) -> None:
         """Commit a record that was made just now, within the deadline, and queue it for delivery either way."""
-        self._group.create_task(self._keep(record, self._now()))
+        self._keeping += 1
+        self._group.create_task(self._keep(record, self._now())).add_done_callback(self._kept)
+
+    def _kept(self, _task: asyncio.Task[None]) -> None:
+        self._keeping -= 1
 
     async def _keep(self, record: SignedRecord, made_s: float) -> None:
         if not self._takes_writes:
@@ -236,10 +249,12 @@ class Keeper:
                     self._maintain,
                 )
             except StoreError as error:
+                self._settled = False
                 self._failed(error)
                 if error.trouble is StoreTrouble.DAMAGED:
                     wait_s = min(RETRY_S * 2**self._losses, DAMAGED_RETRY_S)
             else:
+                self._settled = True
                 if self._now() - self._hung_s > HUNG_LASTS_S:
                     self._faults.report("store", None, "", None)
             await asyncio.sleep(wait_s)

@@ -47,4 +47,6 @@ class Parts:
     """Reads the system's clock, where that is the source of UTC; None: the GNSS clock is."""
     time_keeper: TimeKeeper | None = None
     """What keeps the system's clock, where it is told the time of fixes."""
+    mark_wiping: Callable[[], None]
+    """Keeps durably that the device is being wiped, from now on; raises OSError."""
     faults: Faults = field(default_factory=Faults)

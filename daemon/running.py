@@ -19,6 +19,8 @@ from bondmate.notify import ServiceManager
 log = logging.getLogger(__name__)
 
 EXIT_FAILED = 1
+LAST_GOOD_FILE = "last-good.toml"
+"""In the state directory: the configuration with which the device was armed last."""
 LIVE_S = 1.0
 """How often the button's pin is read, at least, to know that it can be."""
 END_S = 5.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bondmate import credentials, enrolment_file, identity, network
+from bondmate import credentials, enrolment_file, erasing, identity, network
 from bondmate.board import gestures, pin_indicator
 from bondmate.config import Configuration
 from bondmate.core.gesture import Gesture
@@ -56,13 +56,17 @@ class _NotYetError(Exception):
 class UnarmedRun:
     """One run in this process."""
 
-    def __init__(self, configuration: Configuration, faults: Faults) -> None:
+    def __init__(self, configuration: Configuration, faults: Faults, *, keep_last_good: bool = False) -> None:
+        """`keep_last_good`: `configuration` is the one that worked last, and a wipe has to leave it."""
         self.end: threading.Timer | None = None
         """Set when the end has begun: it ends the process, whatever still hangs in it."""
         self.began = False
         """Whether its button was wired."""
         self._configuration = configuration
         self._faults = faults
+        self._keep_last_good = keep_last_good
+        self._wiped = False
+        """In this run: so what it says begins with that."""
         self._manager = ServiceManager()
 
     async def serve(self) -> bool:
@@ -117,6 +121,7 @@ class UnarmedRun:
         """Look for credentials again and again, and come to some; returns when they can be read."""
         while True:
             try:
+                await self._wipe(unarmed)
                 ready = await asyncio.to_thread(_look, self._configuration)
                 if ready is None:
                     return
@@ -124,7 +129,8 @@ class UnarmedRun:
                 await self._enrol(unarmed, ready, factory)
                 continue
             except _NotYetError as error:
-                unarmed.report(str(error), error.next_step)
+                text = f"wiped: enrol it anew ({error})" if self._wiped else str(error)
+                unarmed.report(text, error.next_step)
             except LocalError as error:
                 unarmed.report(f"not enrolled yet: {error}", "bondmated --check shows what is wrong")
             except Exception as error:
@@ -133,6 +139,23 @@ class UnarmedRun:
                 text = f"not enrolled yet: enrolling failed: {str(error) or type(error).__name__}"
                 unarmed.report(text, "it is tried again by itself; see the log")
             await asyncio.sleep(LOOK_S)
+
+    async def _wipe(self, unarmed: Unarmed) -> None:
+        """Go on with a wipe, where one was begun. Raises _NotYetError where the disk does not do it."""
+        device = self._configuration.device
+        if not await asyncio.to_thread(erasing.is_marked, device.credentials_dir):
+            return
+        unarmed.report("being wiped: all that it stored is being erased", "wait: it goes on by itself")
+        try:
+            await asyncio.to_thread(
+                erasing.finish, device.credentials_dir, device.state_dir, last_good=not self._keep_last_good
+            )
+        except OSError as error:
+            raise _NotYetError(
+                f"being wiped: {error.filename or device.state_dir} cannot be erased: {_words(error)}",
+                "it is tried again by itself; if that does not help, destroy the card",
+            ) from None
+        self._wiped = True
 
     async def _enrol(self, unarmed: Unarmed, ready: _Ready, factory: Any) -> None:
         """Returns when the device is enrolled. Raises LocalError for a pin that cannot be had."""

@@ -343,6 +343,7 @@ async def running(
     gestures: tuple[Mapping[Gesture, Kind], ...] = ({Gesture.HOLD: Kind.PANIC},),
     covert: bool = True,
     forget: bool = True,
+    mark_wiping: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Desk]:
     """A device that runs, soon after it was armed. Killed at the end, and not asked.
 
@@ -386,6 +387,7 @@ async def running(
             store_deadline_s=DEADLINE_S,
             keep_delivered_s=keep_delivered_s,
             system_utc_ms=utc_ms,
+            mark_wiping=mark_wiping,
             faults=faults,
             cancel_gesture=cancel_gesture,
             gestures=gestures,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bondmate.app import LAST_GOOD_FILE, main
-from bondmate.running import END_S
+from bondmate.app import main
+from bondmate.running import END_S, LAST_GOOD_FILE
 from bondmate.session import COUNTER_FILE
 from bondmate_sim.gateway.cli import main as gateway
 from bondmate_sim.world import World

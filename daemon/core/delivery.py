@@ -158,6 +158,10 @@ class Delivery:
         if entry := self._entries.get(digest):
             entry.parked, entry.racing, entry.due_s, entry.why = True, False, math.inf, why
 
+    def parked(self, stream: Stream) -> int:
+        """How many records of a stream are queued and never sent again."""
+        return sum(entry.parked and entry.record.id.stream is stream for entry in self._entries.values())
+
     def mark_stored(self, digest: bytes, moment: Moment) -> None:
         """The record was committed after it was queued."""
         if entry := self._entries.get(digest):

@@ -217,6 +217,7 @@ async def served(
             keep_delivered_s=72 * 3600,
             pin_file=directory / officer_pin.PIN_FILE,
             system_utc_ms=None if utc_ms is None else lambda: utc_ms,
+            mark_wiping=lambda: None,
         )
     )
     armed = asyncio.Event()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bondmate.app import LAST_GOOD_FILE
+from bondmate.running import LAST_GOOD_FILE
 from bondmate_sim.commands import CommandError
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import LED_PIN, World

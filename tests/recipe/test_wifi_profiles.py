@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bondmate import network
+from bondmate import erasing, network
 from bondmate.network import Network, Wifi
 from tests.recipe.machine import RECIPE
 
@@ -62,6 +62,18 @@ def test_each_network_is_a_profile_and_those_of_before_go(
     assert "Passphrase=\\\\\\\\12345\\s\n" in (tmp_path / "iwd" / "=612f62.psk").read_text()
     assert (tmp_path / "iwd" / "Posto-1.psk").stat().st_mode & 0o777 == 0o600
     assert capsys.readouterr().err == "2 Wi-Fi profiles written\n"
+
+
+def test_a_wipe_takes_the_profiles_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    network.keep(Network(wifi=(Wifi("Posto-1", "correct horse"),)), kept)
+    assert run(tmp_path, monkeypatch, (kept / network.NETWORK_FILE).read_bytes()) == 0
+    assert (tmp_path / "iwd" / "Posto-1.psk").exists()
+    erasing.mark(kept)
+    erasing.finish(kept, kept, last_good=True)
+    assert run(tmp_path, monkeypatch, (kept / network.NETWORK_FILE).read_bytes()) == 0
+    assert list((tmp_path / "iwd").iterdir()) == []
 
 
 @pytest.mark.parametrize(
