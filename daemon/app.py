@@ -8,6 +8,7 @@ import bondmate.lean  # isort: skip  # noqa: F401 - before whatever would import
 import argparse
 import asyncio
 import contextlib
+import importlib
 import logging
 import random
 import sys
@@ -31,11 +32,12 @@ from bondmate.drivers.button import Button
 from bondmate.drivers.gnss import GnssReceiver
 from bondmate.drivers.modem import Modem
 from bondmate.durable import replace_file
+from bondmate.enrolling import KeyExchange
 from bondmate.errors import BondMateError, ConfigurationError, LocalError, StoreError
 from bondmate.faults import Faults
 from bondmate.notify import ServiceManager
 from bondmate.officer_pin import PIN_FILE
-from bondmate.parts import Parts
+from bondmate.parts import KeyChange, Parts
 from bondmate.recorder import Recorder
 from bondmate.records import History, SessionId
 from bondmate.running import (
@@ -52,7 +54,7 @@ from bondmate.running import (
 from bondmate.store.outbox import SqliteOutbox
 from bondmate.supervision import supervise
 from bondmate.unarmed_run import UnarmedRun
-from bondmate.ways import ways_to_gateway
+from bondmate.ways import Ways, ways_to_gateway
 
 log = logging.getLogger(__name__)
 
@@ -300,6 +302,7 @@ class _Run:
                 countdown_s=configuration.automatic.countdown_s,
                 man_down_s=configuration.automatic.man_down_s,
                 pin_file=configuration.device.credentials_dir / PIN_FILE,
+                key_change=_key_change(known, ways, configuration.device.credentials_dir),
                 mark_wiping=partial(erasing.mark, configuration.device.credentials_dir),
                 tracking=TrackingPolicy(
                     alert_interval_s=configuration.tracking.alert_interval_s,
@@ -387,6 +390,24 @@ class _Run:
                 replace_file(path, data)
         except OSError as error:
             log.warning("the configuration could not be kept as the last good one: %s", error)
+
+
+def _key_change(known: credentials.Credentials, ways: Ways, directory: Path) -> KeyChange | None:
+    keys = known.exchange
+    if keys is None:
+        return None
+
+    async def exchanging() -> Callable[[], KeyExchange]:
+        edhoc = await asyncio.to_thread(importlib.import_module, "bondmate.edhoc")
+        return partial(edhoc.Initiator, known.device, keys.own, keys.gateway_id, keys.gateway)
+
+    return KeyChange(
+        bearers=ways.over_coap,
+        exchanging=exchanging,
+        keep=partial(identity.rekey, directory),
+        made_s=known.made_s,
+        order=known.order,
+    )
 
 
 def _status(device: Device) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -47,6 +48,15 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class ExchangeKeys:
+    """What the channel's keys are changed with: the device's EDHOC key, and whom it exchanges them with."""
+
+    own: ec.EllipticCurvePrivateKey = field(repr=False)
+    gateway_id: bytes
+    gateway: ec.EllipticCurvePublicKey
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """Who this device is, and whom it believes."""
 
@@ -55,6 +65,12 @@ class Credentials:
     bearers: dict[str, ChannelKeys]
     gateway_keys: dict[bytes, PublicKey]
     addresses: tuple[Address, ...]
+    exchange: ExchangeKeys | None = None
+    """None: the device was not enrolled by an enrolment file (docs/protocol.md, section 9)."""
+    made_s: int | None = None
+    """UTC when the channel's keys were made, in seconds since 1970, where it was known."""
+    order: int = 0
+    """The number of the last message of type rekey that they answer."""
 
 
 class NoCredentialsError(ConfigurationError):
@@ -159,7 +175,29 @@ def _read(document: Any) -> Credentials:
         }
         if "ip" not in bearers:
             raise _RefusedError("ip is missing")
-    return Credentials(device, signer, bearers, keys, addresses)
+    made_s, order = document.get("keys_made_s"), document.get("keys_order", 0)
+    return Credentials(
+        device,
+        signer,
+        bearers,
+        keys,
+        addresses,
+        _exchange_keys(document, gateway_id),
+        made_s if isinstance(made_s, int) else None,
+        order if isinstance(order, int) else 0,
+    )
+
+
+def _exchange_keys(document: Any, gateway_id: bytes) -> ExchangeKeys | None:
+    """None where they are not there, or cannot be used: an alert needs none of it."""
+    try:
+        own = load_pem_private_key(document["dh_key"].encode("ascii"), password=None)
+        gateway = load_pem_public_key(document["gateways"][0]["dh"].encode("ascii"))
+    except (KeyError, ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(own, ec.EllipticCurvePrivateKey) or not isinstance(gateway, ec.EllipticCurvePublicKey):
+        return None
+    return ExchangeKeys(own, gateway_id, gateway)
 
 
 def _gateway_key(entry: dict[str, str]) -> tuple[bytes, PublicKey]:

@@ -47,6 +47,7 @@ from bondmate.records import (
     UtcTime,
     unix_ms,
 )
+from bondmate.rekeying import Rekeyer
 from bondmate.sending import Sender
 from bondmate.senses import Senses
 from bondmate.settings import Settings, SettingsKeeper
@@ -62,7 +63,7 @@ RETRY_S = 2.0
 """How soon the store is asked again for what an earlier session kept, where it failed."""
 DEGRADING = ("store", "reserve", "configuration", "button-stuck")
 """Faults that touch the way of an alert: with one of them the device is not to be relied on."""
-CORES = ("delivery", "duty", "lamp", "calls", "check-in", "senses", "exercise", "wipe")
+CORES = ("delivery", "duty", "lamp", "calls", "check-in", "senses", "exercise", "wipe", "rekey")
 
 
 class Device:
@@ -169,6 +170,9 @@ class Device:
         self._wiper = Wiper(
             self.mailbox.orders, self._owes, self._record, parts.mark_wiping, parts.faults, self._attention
         )
+        self._rekeyer = Rekeyer(
+            parts.key_change, self.mailbox.orders, self._is_idle, lambda: self._utc_s() if self._duty.is_on else None
+        )
         self._observer = Observer(
             [part for part in (parts.locator, parts.modem, parts.battery) if part is not None],
             parts.bearers,
@@ -266,6 +270,7 @@ class Device:
             "senses": self.senses.step,
             "exercise": self._exercise.step,
             "wipe": self._step_wipe,
+            "rekey": self._step_rekey,
         }
         try:
             async with asyncio.TaskGroup() as self._group:
@@ -481,6 +486,21 @@ class Device:
         if self._wiper.marked:
             self.over.set()
         return due
+
+    def _step_rekey(self, now: float) -> float | None:
+        due = self._rekeyer.step(self._group, now)
+        if self._rekeyer.over:
+            self.over.set()
+        return due
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is to be done that cannot wait, and another run would find all that this one has."""
+        all_stored = self._keeper.store_state is not None and not self._parts.delivery.unstored()
+        return all_stored and not (self.alert_open or self._owes() or self._wiper.is_ordered)
+
+    def _utc_s(self) -> float | None:
+        utc = self.utc(self._now())
+        return None if utc is None else utc.unix_ms / 1000
 
     def _owes(self) -> bool:
         """Whether the gateway has, or may have, anything of a call still to come.

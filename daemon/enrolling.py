@@ -153,20 +153,7 @@ class Enroller:
         bearer, gateway = self._answering, self._file.gateway
         assert bearer is not None  # noqa: S101 - it is asked first
         exchange = self._exchanging(self._file.device, self._keys.dh, gateway.id, gateway.dh)
-        number = secrets.token_bytes(8)
-
-        async def said(step: int, message: bytes) -> bytes:
-            answer = decode(await bearer.post("k", cbor2.dumps([step, number, message])))
-            if not isinstance(answer, bytes) or not 1 <= len(answer) <= _MAX_MESSAGE_OCTETS:
-                raise RemoteError("an answer of the key exchange that is no message")
-            return answer
-
-        try:
-            async with asyncio.timeout(2 * ATTEMPT_S):
-                message_2 = await said(1, exchange.message_1())
-                fresh = exchange.finish(await said(3, exchange.message_3(message_2)))
-        except TimeoutError:
-            raise LinkError(f"{bearer.name}: the key exchange was not answered in time") from None
+        fresh = await exchange_keys(bearer, exchange)
         await asyncio.to_thread(identity.commit, self._directory, self._file, self._keys, fresh)
         self._core.rekeyed()
         log.info("enrolled as %s, over %s", self._file.device, bearer.name)
@@ -197,6 +184,24 @@ class Enroller:
         log.info("not enrolled yet: %s", why)
         self._report(f"not enrolled yet: {why}", next_step)
         self._core.failed(self._now())
+
+
+async def exchange_keys(bearer: Bearer, exchange: KeyExchange) -> FreshKeys:
+    """The whole of `POST /k` over one bearer, whatever keys that has. Raises LinkError, RemoteError."""
+    number = secrets.token_bytes(8)
+
+    async def said(step: int, message: bytes) -> bytes:
+        answer = decode(await bearer.post("k", cbor2.dumps([step, number, message])))
+        if not isinstance(answer, bytes) or not 1 <= len(answer) <= _MAX_MESSAGE_OCTETS:
+            raise RemoteError("an answer of the key exchange that is no message")
+        return answer
+
+    try:
+        async with asyncio.timeout(2 * ATTEMPT_S):
+            message_2 = await said(1, exchange.message_1())
+            return exchange.finish(await said(3, exchange.message_3(message_2)))
+    except TimeoutError:
+        raise LinkError(f"{bearer.name}: the key exchange was not answered in time") from None
 
 
 def _verdict(item: Any) -> tuple[Verdict, str]:

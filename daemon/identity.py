@@ -10,9 +10,10 @@ So whenever the power goes, the device is enrolled or can be. All of this blocks
 import contextlib
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bondmate import network
+from bondmate.core.lifetime import EARLIEST_UTC_MS
 from bondmate.cose import PublicKey
 from bondmate.credentials import CREDENTIALS_FILE
 from bondmate.durable import replace_file, sync_directory
@@ -80,8 +82,7 @@ def commit(directory: Path, file: EnrolmentFile, keys: OwnKeys, fresh: FreshKeys
         "device": str(file.device),
         "signing_key": _private(keys.signing),
         "dh_key": _private(keys.dh),
-        "channel_secret": fresh.channel_secret.hex(),
-        "bearers": {bearer: {"kid": kid.hex()} for bearer, kid in fresh.kids.items()},
+        **_channel(fresh, 0),
         "gateways": [
             {
                 "id": file.gateway.id.hex(),
@@ -92,6 +93,27 @@ def commit(directory: Path, file: EnrolmentFile, keys: OwnKeys, fresh: FreshKeys
         ],
     }
     replace_file(directory / CREDENTIALS_FILE, json.dumps(document, indent=1).encode())
+
+
+def rekey(directory: Path, fresh: FreshKeys, order: int) -> None:
+    """Put other keys of the channel into `credentials.json`, as the answer to the order of that number. OSError.
+
+    From the next start on the device uses them; the file is the old one or the new one, whenever the power goes.
+    """
+    path = directory / CREDENTIALS_FILE
+    document = json.loads(path.read_bytes())
+    replace_file(path, json.dumps(document | _channel(fresh, order), indent=1).encode())
+
+
+def _channel(fresh: FreshKeys, order: int) -> dict[str, Any]:
+    """What of `credentials.json` changes with the keys; a clock that was never set says nothing of when."""
+    now_s = int(time.time())
+    return {
+        "channel_secret": fresh.channel_secret.hex(),
+        "bearers": {bearer: {"kid": kid.hex()} for bearer, kid in fresh.kids.items()},
+        "keys_made_s": now_s if now_s * 1000 >= EARLIEST_UTC_MS else None,
+        "keys_order": order,
+    }
 
 
 def is_pending(directory: Path) -> bool:

@@ -1,6 +1,6 @@
 """What a device is made of: adapters by their ports, and what the configuration says of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,10 +8,29 @@ from bondmate.core.delivery import Delivery
 from bondmate.core.gesture import Gesture
 from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import PublicKey
+from bondmate.enrolling import Bearer as KeyBearer
+from bondmate.enrolling import KeyExchange
 from bondmate.faults import Faults
+from bondmate.identity import FreshKeys
 from bondmate.ports import Bearer, CellularModem, Indicator, Locator, Outbox, Part, TimeKeeper
 from bondmate.recorder import Recorder
 from bondmate.records import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyChange:
+    """What a change of the channel's keys needs."""
+
+    bearers: Sequence[KeyBearer]
+    """In order of preference, under the keys that the device runs with."""
+    exchanging: Callable[[], Awaitable[Callable[[], KeyExchange]]]
+    """Brings up what exchanges keys; then each call begins an exchange."""
+    keep: Callable[[FreshKeys, int], None]
+    """Keeps the keys, durably, for the next run, and the number of the order that they answer. Blocks; OSError."""
+    made_s: int | None
+    """UTC when the present keys were made, in seconds since 1970, where that is known."""
+    order: int
+    """The number of the last order that the present keys answer; 0 for none."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,4 +68,6 @@ class Parts:
     """What keeps the system's clock, where it is told the time of fixes."""
     mark_wiping: Callable[[], None]
     """Keeps durably that the device is being wiped, from now on; raises OSError."""
+    key_change: KeyChange | None = None
+    """None: the device has no key to agree on others with."""
     faults: Faults = field(default_factory=Faults)

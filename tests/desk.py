@@ -19,7 +19,7 @@ from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import KeySigner, sign1
 from bondmate.device import Device
 from bondmate.faults import Faults
-from bondmate.parts import Parts
+from bondmate.parts import KeyChange, Parts
 from bondmate.ports import PartFault, ReceiverState
 from bondmate.recorder import Recorder
 from bondmate.records import (
@@ -344,6 +344,7 @@ async def running(
     covert: bool = True,
     forget: bool = True,
     mark_wiping: Callable[[], None] = lambda: None,
+    key_change: KeyChange | None = None,
 ) -> AsyncIterator[Desk]:
     """A device that runs, soon after it was armed. Killed at the end, and not asked.
 
@@ -388,6 +389,7 @@ async def running(
             keep_delivered_s=keep_delivered_s,
             system_utc_ms=utc_ms,
             mark_wiping=mark_wiping,
+            key_change=key_change,
             faults=faults,
             cancel_gesture=cancel_gesture,
             gestures=gestures,

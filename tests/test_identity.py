@@ -2,6 +2,7 @@
 
 import json
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,47 @@ def test_what_is_committed_are_credentials(tmp_path: Path) -> None:
     assert document["dh_key"].startswith("-----BEGIN PRIVATE KEY-----")
     assert document["gateways"][0]["dh"].startswith("-----BEGIN PUBLIC KEY-----")
     assert FORCE.secret.hex() not in json.dumps(document)
+
+
+def test_other_keys_take_the_place_of_the_channels_and_of_nothing_else(tmp_path: Path) -> None:
+    keys = identity.prepare(tmp_path, FILE)
+    identity.commit(tmp_path, FILE, keys, FRESH)
+    path = tmp_path / credentials.CREDENTIALS_FILE
+    before = json.loads(path.read_text())
+    assert before["keys_order"] == 0
+    assert 0 <= time.time() - before["keys_made_s"] < 3600
+    other = FreshKeys(bytes(32), {"ip": b"IP__", "lte": b"LTE_", "sms": b"SMS_"})
+    identity.rekey(tmp_path, other, 7)
+    after = json.loads(path.read_text())
+    assert {name for name in after if after[name] != before[name]} - {"keys_made_s"} == {
+        "channel_secret", "bearers", "keys_order",
+    }  # fmt: skip
+    known = credentials.load(tmp_path)
+    assert (known.order, {name: each.kid for name, each in known.bearers.items()}) == (7, other.kids)
+    assert known.exchange is not None
+    assert known.exchange.own.private_numbers() == keys.dh.private_numbers()
+    assert known.exchange.gateway == FORCE.gateway_dh.public_key()
+    assert "PrivateKey" not in repr(known)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_clock_that_was_never_set_does_not_say_when_the_keys_were_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: 3600.0)
+    identity.commit(tmp_path, FILE, identity.prepare(tmp_path, FILE), FRESH)
+    assert credentials.load(tmp_path).made_s is None
+
+
+@pytest.mark.parametrize(("member", "value"), [("dh_key", "no key"), ("dh_key", 1), ("keys_made_s", "x"), ("dh", [])])
+def test_what_only_a_change_of_keys_needs_stops_no_device(tmp_path: Path, member: str, value: object) -> None:
+    identity.commit(tmp_path, FILE, identity.prepare(tmp_path, FILE), FRESH)
+    path = tmp_path / credentials.CREDENTIALS_FILE
+    document = json.loads(path.read_text())
+    (document["gateways"][0] if member == "dh" else document)[member] = value
+    path.write_text(json.dumps(document))
+    known = credentials.load(tmp_path)
+    assert (known.made_s if member == "keys_made_s" else known.exchange) is None
 
 
 def test_what_led_there_is_erased(tmp_path: Path) -> None:
