@@ -143,12 +143,17 @@ def _configure(connection: apsw.Connection) -> None:
 
 
 def _migrate(connection: apsw.Connection, directory: Path) -> Opened:
-    """Apply what is missing, all of it or nothing."""
+    """Apply what is missing, all of it or nothing. A newer file is used as it is, if it says that it may be."""
     version = connection.execute("PRAGMA user_version").get
     if version > len(MIGRATIONS):
-        raise StoreError(
-            f"{connection.filename} has schema {version}, this daemon knows {len(MIGRATIONS)}: start the newer daemon"
-        )
+        oldest = _oldest_reader(connection)
+        if oldest is None or oldest > len(MIGRATIONS):
+            raise StoreError(
+                f"{connection.filename} has schema {version}, this daemon knows {len(MIGRATIONS)}:"
+                " start the newer daemon"
+            )
+        log.warning("%s is of a newer daemon (schema %d): used as it is", connection.filename, version)
+        return Opened.AS_IT_WAS
     damaged = _damaged(directory) if version == 0 else set()
     if version < len(MIGRATIONS):
         with connection:
@@ -162,6 +167,15 @@ def _migrate(connection: apsw.Connection, directory: Path) -> Opened:
     return Opened.REPLACED if damaged else Opened.AS_IT_WAS
 
 
+def _oldest_reader(connection: apsw.Connection) -> int | None:
+    """Of a newer file; None where it does not say."""
+    try:
+        found: int | None = connection.execute("SELECT CAST(oldest_reader AS INTEGER) FROM format").get
+    except apsw.SQLError:
+        return None
+    return found
+
+
 def _go_on_from(connection: apsw.Connection, directory: Path, number: int) -> None:
     """Begin the file that takes the place of a damaged one: the chains are lost, and the rest is to be salvaged.
 
@@ -169,15 +183,17 @@ def _go_on_from(connection: apsw.Connection, directory: Path, number: int) -> No
     up from an earlier one stays in that.
     """
     connection.executemany("INSERT INTO head (stream) VALUES (?)", [(int(stream),) for stream in CHAINED])
-    connection.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (number * PLACES,))
+    connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('record', ?)", (number * PLACES,))
     wreck = Wreck(damaged_path(directory, number), patient=False)
     try:
         clock = wreck.clock()
         if clock is not None:
             keep_clock(connection, clock)
         take_up(connection, wreck.marks())
-        connection.executemany("INSERT OR IGNORE INTO small VALUES (?, ?)", wreck.small())
-        connection.executemany("INSERT OR IGNORE INTO salvage VALUES (?, ?, ?)", wreck.salvage())
+        connection.executemany("INSERT OR IGNORE INTO small (name, value) VALUES (?, ?)", wreck.small())
+        connection.executemany(
+            "INSERT OR IGNORE INTO salvage (damaged, stream, position) VALUES (?, ?, ?)", wreck.salvage()
+        )
         connection.execute("INSERT OR REPLACE INTO salvage (damaged) VALUES (?)", (number,))
     finally:
         wreck.close()

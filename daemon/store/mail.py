@@ -55,7 +55,7 @@ class MailStore(StoreFile):
         def run(connection: apsw.Connection) -> bool:
             if message.number <= _cursor(connection):
                 return False
-            connection.execute("INSERT OR REPLACE INTO mailbox VALUES (0, ?)", (message.number,))
+            connection.execute("INSERT OR REPLACE INTO mailbox (id, cursor) VALUES (0, ?)", (message.number,))
             _insert(connection, message)
             for call, what in named:
                 self._mark(connection, call, what, message.taken, by)
@@ -199,7 +199,7 @@ def _keep(connection: apsw.Connection, name: str, octets: bytes | None) -> None:
     if octets is None:
         connection.execute("DELETE FROM small WHERE name = ?", (name,))
     else:
-        connection.execute("INSERT OR REPLACE INTO small VALUES (?, ?)", (name, octets))
+        connection.execute("INSERT OR REPLACE INTO small (name, value) VALUES (?, ?)", (name, octets))
 
 
 def _change(connection: apsw.Connection, sql: str, values: Sequence[tuple[Any, ...]]) -> None:

@@ -43,7 +43,9 @@ def find(connection: apsw.Connection, what: Mark, position: int) -> tuple[Moment
 
 def put(connection: apsw.Connection, row: Row) -> None:
     """Mark a call; of marks that say the same the first one stays."""
-    connection.execute("INSERT OR IGNORE INTO mark VALUES (?, ?, ?, ?, ?)", row)
+    connection.execute(
+        "INSERT OR IGNORE INTO mark (digest, what, lifetime_s, at_ms, operator) VALUES (?, ?, ?, ?, ?)", row
+    )
 
 
 def take_up(connection: apsw.Connection, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -72,7 +72,7 @@ def advance_head(connection: apsw.Connection, record: SignedRecord) -> None:
     """Make a record of a chained stream the head, unless the head came behind it in the same session."""
     if record.id.stream in CHAINED:
         connection.execute(
-            "INSERT INTO head VALUES (?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE"
+            "INSERT INTO head (stream, session, sequence, digest) VALUES (?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE"
             " SET session = excluded.session, sequence = excluded.sequence, digest = excluded.digest"
             " WHERE session IS NOT excluded.session OR sequence < excluded.sequence",
             (int(record.id.stream), record.id.session.octets, record.id.sequence, record.digest),
@@ -86,7 +86,9 @@ def set_heads(connection: apsw.Connection, history: History) -> None:
             connection.execute("INSERT INTO head (stream) VALUES (?) ON CONFLICT DO NOTHING", (int(stream),))
         else:
             values = (int(stream), head.session.octets, head.sequence, head.digest)
-            connection.execute("INSERT OR REPLACE INTO head VALUES (?, ?, ?, ?)", values)
+            connection.execute(
+                "INSERT OR REPLACE INTO head (stream, session, sequence, digest) VALUES (?, ?, ?, ?)", values
+            )
 
 
 def history(connection: apsw.Connection) -> History:
@@ -115,7 +117,7 @@ def _head(session: bytes | None, sequence: int | None, digest_: bytes | None) ->
 def keep_clock(connection: apsw.Connection, moment: Moment) -> None:
     """Keep the moment of a write: the lifetime never goes back, and the last known UTC moves on with it."""
     connection.execute(
-        "INSERT INTO clock VALUES (0, ?, ?) ON CONFLICT (id) DO UPDATE"
+        "INSERT INTO clock (id, lifetime_s, utc_ms) VALUES (0, ?, ?) ON CONFLICT (id) DO UPDATE"
         " SET lifetime_s = max(lifetime_s, excluded.lifetime_s), utc_ms = coalesce(excluded.utc_ms,"
         " utc_ms + CAST(max(0, excluded.lifetime_s - lifetime_s) * 1000 AS INTEGER))",
         (moment.lifetime_s, moment.utc_ms),
@@ -152,7 +154,8 @@ def keep_duty(connection: apsw.Connection, duty: Duty | None) -> None:
         return
     began = duty.began
     connection.execute(
-        "INSERT OR REPLACE INTO duty VALUES (0, ?, ?, ?)", (duty.session.octets, began.lifetime_s, began.utc_ms)
+        "INSERT OR REPLACE INTO duty (id, session, began_lifetime_s, began_at_ms) VALUES (0, ?, ?, ?)",
+        (duty.session.octets, began.lifetime_s, began.utc_ms),
     )
 
 

@@ -1,4 +1,12 @@
-"""The tables of the outbox, version by version. Says nothing of what is done with them; see database and rows."""
+"""The tables of the outbox, version by version. Says nothing of what is done with them; see database and rows.
+
+**Forwards and back by one.** An update that is fallen back from must not cost an alert: software of the version before
+opens what this one has migrated, as it is, and this one opens what that has written. So from version 5 on a migration
+only adds: tables, indexes, and columns that have a default or may be NULL; what is there keeps its name, its type and
+its meaning, until the software that still needs it is two versions old. The statements in this package name their
+columns, so one that does not know a column leaves it at its default. A migration that takes something away sets the
+file's `oldest_reader` to the oldest version whose software can do without it, and that is at least one behind its own.
+"""
 
 MIGRATIONS = (
     """
@@ -98,11 +106,19 @@ MIGRATIONS = (
         value      BLOB NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE format (
+        id         INTEGER PRIMARY KEY CHECK (id = 0),
+        oldest_reader INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO format (id, oldest_reader) VALUES (0, 5);
+    """,
 )
 """Each entry brings the schema from version i to i + 1; `user_version` says how many were applied.
 
 A head of NULLs is one that was lost; a stream that never had a record has no row. A row of `salvage` says that a
 damaged file, by its number, is still to be taken up, but for what was taken: lower streams, and positions up to there.
 Off duty, `duty` has no row. A mark is on a call, by its digest: 1 acknowledged, 2 closed. Of a message, `told` is the
-last state that a record was made of; `small` has whatever parts of the device keep under a name.
+last state that a record was made of; `small` has whatever parts of the device keep under a name. `format` has the
+oldest version whose software may use the file; it stays where it is, whatever else changes.
 """
