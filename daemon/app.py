@@ -303,7 +303,7 @@ class _Run:
                 man_down_s=configuration.automatic.man_down_s,
                 pin_file=configuration.device.credentials_dir / PIN_FILE,
                 key_change=_key_change(known, ways, configuration.device.credentials_dir),
-                mark_wiping=partial(erasing.mark, configuration.device.credentials_dir),
+                mark_wiping=partial(erasing.mark, configuration.device.credentials_dir, configuration.enrolment.file),
                 tracking=TrackingPolicy(
                     alert_interval_s=configuration.tracking.alert_interval_s,
                     presence_interval_s=configuration.tracking.presence_interval_s,

@@ -32,8 +32,16 @@ _DATABASES = (DATABASE_FILE, f"{DATABASE_FILE}-*", f"{DATABASE_FILE}.damaged-*")
 _STATE = (COUNTER_FILE, PIN_MEMORY_FILE)
 
 
-def mark(credentials_dir: Path) -> None:
-    """From here on the device is wiped, whatever happens. Durable when this returns. OSError."""
+def mark(credentials_dir: Path, enrolment_file: Path | None = None) -> None:
+    """From here on the device is wiped, whatever happens. Durable when this returns. OSError.
+
+    `enrolment_file` goes before it: an armed device has no use for one, and what is there behind the mark is new.
+    """
+    if enrolment_file is not None:
+        try:
+            erase(enrolment_file)
+        except OSError as error:
+            log.warning("the enrolment file that was used cannot be erased; the gateway refuses it: %s", error)
     replace_file(credentials_dir / MARK_FILE, b"")
 
 

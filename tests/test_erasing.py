@@ -111,6 +111,24 @@ def test_all_that_the_device_stored_is_overwritten_and_gone(tmp_path: Path) -> N
     assert json.loads((card.credentials / NETWORK_FILE).read_text())["wifi"] == [], "Wi-Fi profiles follow this file"
 
 
+def test_a_file_that_was_used_goes_before_the_mark_and_one_that_comes_behind_it_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = Card(tmp_path)
+    card.fill()
+    file, _ = FORCE.put(tmp_path / "boot")
+    erasing.mark(card.credentials, file)
+    assert not file.exists()
+    FORCE.put(tmp_path / "boot", device=b"next")
+    card.finish()
+    assert file.exists()
+    file.unlink()
+    file.mkdir()
+    erasing.mark(card.credentials, file)
+    assert erasing.is_marked(card.credentials), "whatever becomes of the file"
+    assert "cannot be erased" in caplog.text
+
+
 def test_the_configuration_that_the_device_runs_with_for_want_of_a_better_one_stays(tmp_path: Path) -> None:
     card = Card(tmp_path)
     card.fill()
