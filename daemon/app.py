@@ -338,6 +338,7 @@ class _Run:
             tasks.append(group.create_task(device.run(armed)))
             tasks += map(group.create_task, self._supervised(device, receiver, battery, ways.modem))
             await device.over.wait()
+            log.info("this run is over: another one begins")
             for task in tasks:
                 task.cancel()
 

@@ -106,8 +106,6 @@ class Rekeyer:
             except (LinkError, RemoteError) as error:
                 problems.append(f"{bearer.name}: {error}")
                 continue
-            if not self._is_idle():
-                return
             self._keeping = True
             try:
                 await asyncio.to_thread(parts.keep, fresh, order)
