@@ -99,6 +99,18 @@ MUTATIONS = {
         "            pass\n        else:",
         "tests/test_keeping.py::test_an_alert_that_cannot_be_stored_is_sent_from_memory_at_once_and_the_officer_is_told",
     ),
+    "wiped with a call that is not delivered": Mutation(
+        "wiping.py",
+        "        if self._owes():\n",
+        "        if False:\n",
+        "tests/test_wiping.py::test_a_press_while_it_is_to_be_wiped_is_an_alert_and_is_delivered_first",
+    ),
+    "wiped without the gateway's word": Mutation(
+        "wiping.py",
+        "        if not self._told:\n",
+        "        if False:\n",
+        "tests/test_wiping.py::test_a_false_receipt_of_the_telling_begins_nothing",
+    ),
 }
 
 
