@@ -33,6 +33,7 @@ from tests.letters import (
     OTHER_DEVICE,
     STRANGER,
     TEXT,
+    WIPE,
     payload,
     signed,
 )
@@ -159,7 +160,9 @@ class Talk(RuleBasedStateMachine):
         digests = tuple(calls[-1 - one].digest if one < len(calls) else OTHER for one in which)
         self.said[self.gateway.says(type_, [list(digests)])] = Said(type_, digests)
 
-    @rule(type_=st.sampled_from([TEXT, ALERT, 9]), expires_s=st.none() | st.sampled_from([NOW_S - 20, NOW_S + 20]))
+    @rule(
+        type_=st.sampled_from([TEXT, ALERT, WIPE, 77]), expires_s=st.none() | st.sampled_from([NOW_S - 20, NOW_S + 20])
+    )
     def dispatcher_writes(self, type_: int, expires_s: int | None) -> None:
         number = self.gateway.says(type_, expires_s=expires_s, urgency=len(self.said) % 2)
         self.said[number] = Said(type_, expires_s=expires_s)
@@ -267,6 +270,8 @@ class Talk(RuleBasedStateMachine):
                         and (seconds == 0 or self.may_begin(said))
                         for said in known
                     )
+                case "ordered":
+                    assert any(said.type == WIPE for said in known)
                 case _:
                     assert (what, self.said[told[0]].type) in (("arrived", TEXT), ("arrived", ALERT))
         self.judged = len(self.desk.ears.heard)
