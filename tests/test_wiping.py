@@ -124,7 +124,10 @@ def test_a_press_while_it_is_to_be_wiped_is_an_alert_and_is_delivered_first(tmp_
     run(story())
 
 
-def test_one_that_comes_between_the_telling_and_its_receipt_is_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("verdict", [[0], REVOKED], ids=["held", "refused"])
+def test_one_that_comes_between_the_telling_and_its_receipt_is_waited_for(verdict: list[int], tmp_path: Path) -> None:
+    """With state 5 the gateway takes the device for revoked, and refuses what comes behind that."""
+
     async def story() -> None:
         marks = Marks()
         async with ordered(tmp_path, marks, mail=False) as desk:
@@ -147,8 +150,13 @@ def test_one_that_comes_between_the_telling_and_its_receipt_is_waited_for(tmp_pa
             desk.device.take_receipt(receipt(desk.records(Kind.MESSAGE_STATE)[-1]))
             await asyncio.sleep(60)
             assert marks.made == []
-            desk.bearer.answer = desk.bearer.hold
-            desk.bearer.mail.append(letter(2, 5, [[desk.calls()[-1].digest]]))
+
+            async def late(record: SignedRecord) -> bytes:
+                return receipt(record, verdict=verdict)
+
+            desk.bearer.answer = late
+            if verdict == [0]:
+                desk.bearer.mail.append(letter(2, 5, [[desk.calls()[-1].digest]]))
             await asyncio.sleep(60)
             assert len(marks.made) == 1
 
