@@ -1,6 +1,6 @@
 """What a device is made of: adapters by their ports, and what the configuration says of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from bondmate.core.delivery import Delivery
 from bondmate.core.gesture import Gesture
 from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import PublicKey
+from bondmate.credentials import Credentials
 from bondmate.faults import Faults
 from bondmate.ports import Bearer, CellularModem, Indicator, Locator, Outbox, Part, TimeKeeper
 from bondmate.recorder import Recorder
@@ -45,6 +46,8 @@ class Parts:
     """What tells how full the battery is, where something does."""
     system_utc_ms: Callable[[], int] | None
     """Reads the system's clock, where that is the source of UTC; None: the GNSS clock is."""
+    read_credentials: Callable[[], Awaitable[Credentials]] | None = None
+    """Reads those on the disk again, for a self-test. Raises ConfigurationError."""
     time_keeper: TimeKeeper | None = None
     """What keeps the system's clock, where it is told the time of fixes."""
     faults: Faults = field(default_factory=Faults)

@@ -86,6 +86,13 @@ class FeedbackPlayer:
             if waiting.about in (about, b"") or waiting.pattern is Pattern.ATTENTION
         ]
 
+    def break_off(self, about: bytes, now: float) -> None:
+        """What is about this is felt no more, and not to its end either: there is something else to be felt at once."""
+        self._waiting = [waiting for waiting in self._waiting if waiting.about != about]
+        if self._playing is not None and self._playing.what.about == about:
+            # a pause, else what comes would be felt as one with what was
+            self._playing = _Playing(Felt(self._playing.what.pattern, b""), (now,), now + PAUSE_S)
+
     def take_felt(self) -> list[Felt]:
         """What was felt to its end since the last call, in that order."""
         felt, self._felt = self._felt, []

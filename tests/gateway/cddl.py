@@ -66,6 +66,16 @@ def validate_body(rule: str, body: bytes) -> None:
         for each in content:
             _validate("message-state", _message_state_text(each[1]), cbor2.dumps(each))
         return
+    if rule == "acceptance-body":
+        checks = content[1]
+        assert 1 <= len(checks) <= 32
+        for each in checks:
+            ok = "null" if each[1] is None else "bool"
+            text = ", text: tstr .size (0..64)]" if len(each) > 2 else "]"
+            text = _TEXT.replace("ok: bool / null, ? text: tstr .size (0..64)]", f"ok: {ok}{text}")
+            assert text != _TEXT
+            _validate("acceptance-check", text, cbor2.dumps(each))
+        text = _TEXT.replace("[1*32 acceptance-check]", "[* any]")
     _validate(rule, text, body)
 
 
