@@ -55,9 +55,9 @@ CHECKS = (
     # fixes have to agree for some seconds before they tell the time (core.clock)
     Check("clock", 20.0, "the time", after="fix"),
     Check("keys", 10.0, "a signature"),
-    # one exchange gives up after 21 s at the latest
-    Check("gateway-ip", 45.0, "an answer of the gateway over ip"),
-    Check("gateway-lte", 45.0, "an answer of the gateway over lte", after="registration", needs=True),
+    # one exchange, with its retransmissions, gives up after 21 s at the latest
+    Check("gateway-ip", 30.0, "an answer of the gateway over ip"),
+    Check("gateway-lte", 30.0, "an answer of the gateway over lte", after="registration", needs=True),
     Check("gateway-sms", 10.0, "what is known of sms", after="registration", needs=True),
 )
 """In the order in which they are told. Each stands behind the one that it waits for."""
