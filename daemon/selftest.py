@@ -14,7 +14,7 @@ from bondmate import __version__
 from bondmate.checks import Bench, Probe, probes
 from bondmate.core.feedback import Pattern
 from bondmate.core.lamp import Light
-from bondmate.core.selftest import SelfTest, Verdict
+from bondmate.core.selftest import Row, SelfTest, Verdict
 from bondmate.core.tapping import Knock, Press, Presses
 from bondmate.errors import LocalError
 from bondmate.palm import Palm
@@ -136,7 +136,11 @@ class SelfTester:
 
     def _step(self, test: SelfTest, now: float) -> None:
         for name in test.late(now):
-            test.found(name, self._probes[name].late())
+            try:
+                verdict = self._probes[name].late()
+            except Exception as error:  # noqa: BLE001 - it is logged there
+                verdict = _broken(name, error)
+            test.found(name, verdict)
             self._stop(name)
         for name in test.begin(now):
             if name == "button":
@@ -156,10 +160,8 @@ class SelfTester:
     async def _run(self, test: SelfTest, name: str) -> None:
         try:
             verdict = await self._probes[name].run()
-        except Exception as error:
-            # whatever is wrong with the part, the others are looked at, and the device lives
-            log.exception("self-test: %s", name)
-            verdict = Verdict(False, f"could not be looked at: {str(error) or type(error).__name__}", "see the log")
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            verdict = _broken(name, error)
         test.found(name, verdict)
         self._tasks.pop(name, None)
         if name in ("button", "led"):
@@ -229,9 +231,22 @@ class SelfTester:
                     "check": row.check.name,
                     "state": "done" if row.verdict is not None else "running" if row.began else "waiting",
                     "ok": row.verdict and row.verdict.ok,
-                    "text": f"waiting for {row.check.waits_for}" if row.verdict is None else row.verdict.text,
+                    "text": _text(row),
                     "next": row.verdict and row.verdict.next,
                 }
                 for row in test.rows()
             ],
         }
+
+
+def _broken(name: str, error: Exception) -> Verdict:
+    """Whatever is wrong with a part, the others are looked at, and the device lives."""
+    log.error("self-test: %s could not be looked at", name, exc_info=error)
+    return Verdict(False, f"could not be looked at: {str(error) or type(error).__name__}", "see the log")
+
+
+def _text(row: Row) -> str:
+    """What was found; until then what is awaited."""
+    if row.verdict is not None:
+        return row.verdict.text
+    return f"waiting for {row.check.waits_for}" if row.began else f"behind {row.check.after}"

@@ -286,7 +286,7 @@ def test_a_terminal_shows_a_self_test_in_place_and_then_what_came_of_it_in_colou
         out, code = await console.there.as_client(read)
         picture, behind = out.split(b"\x1b[?1049l")
         assert code == 1
-        assert b"BUTTON        ...     waiting for a press" in picture
+        assert b"\x1b[1mBUTTON        ...     waiting for a press" in picture
         assert b"BUTTON        \x1b[32mok\x1b[0m      pressed" in behind
         assert b"LED           \x1b[31mFAILED\x1b[0m  the LED" in behind
 

@@ -481,6 +481,27 @@ def test_a_probe_that_breaks_is_red_and_the_device_lives(tmp_path: Path, caplog:
         run(main())
 
 
+def test_a_part_that_cannot_say_how_it_stands_is_red_and_the_device_lives(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with on_desk(tmp_path) as (desk, sky):
+
+            def broken() -> tuple[PartFault, ...]:
+                raise ZeroDivisionError
+
+            sky.sees = False
+            # the observer would stumble over it too
+            desk.device._observer._parts = []
+            desk.place.faults = broken  # type: ignore[method-assign]
+            checks = await over(desk)
+            assert checks["fix"]["text"] == "could not be looked at: ZeroDivisionError"
+            await desk.press()
+
+    with caplog.at_level(logging.CRITICAL):
+        run(main())
+
+
 def test_without_a_press_it_is_red_and_no_acceptance(tmp_path: Path) -> None:
     async def main() -> None:
         async with on_desk(tmp_path) as (desk, _):
