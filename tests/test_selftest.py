@@ -19,7 +19,7 @@ from bondmate.cose import KeySigner
 from bondmate.credentials import Credentials
 from bondmate.errors import ConfigurationError, LinkError, LocalError, StoreError, StoreTrouble
 from bondmate.ports import ModemState, PartFault, ReceiverState
-from bondmate.records import ClockSource, Kind, Suspicion, UtcTime
+from bondmate.records import ClockSource, Kind, Moment, Suspicion, UtcTime
 from bondmate.selftest import SHOWN_S
 from tests.desk import (
     ATTENTION,
@@ -30,6 +30,7 @@ from tests.desk import (
     STORED,
     UTC_MS,
     Desk,
+    Disk,
     fix_at,
     letter,
     payload,
@@ -387,6 +388,22 @@ def test_a_store_that_hangs_is_red_at_the_deadline_and_holds_nothing_up(tmp_path
         async with on_desk(tmp_path) as (desk, _):
             desk.disk.takes_s = 3600.0
             assert "storage" in failed(await over(desk))
+
+    run(main())
+
+
+def test_nothing_is_written_before_the_store_knows_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    async def keep(self: object, name: str, octets: bytes | None, moment: Moment) -> None:
+        written.append(name)
+
+    async def main() -> None:
+        disk = Disk(failure=StoreError("not there yet", StoreTrouble.IO))
+        async with on_desk(tmp_path, disk=disk) as (desk, _):
+            monkeypatch.setattr("bondmate.store.outbox.SqliteOutbox.keep", keep)
+            assert list(failed(await over(desk))) == ["storage"]
+            assert "self-test" not in written
 
     run(main())
 
