@@ -313,6 +313,7 @@ class _Run:
                 store_deadline_s=deadline_s,
                 keep_delivered_s=configuration.store.keep_delivered_h * 3600,
                 system_utc_ms=(lambda: time.time_ns() // 1_000_000) if configuration.clock.source == "system" else None,
+                read_credentials=partial(asyncio.to_thread, credentials.load, configuration.device.credentials_dir),
                 time_keeper=time_keeper(configuration.clock, stack),
                 faults=faults,
             )

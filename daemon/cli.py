@@ -113,6 +113,12 @@ def parser() -> argparse.ArgumentParser:
     _add_duty(commands)
     _add_check_in(commands)
     _add_inbox(commands)
+    test = commands.add("selftest", "test every part, and the ways to the gateway and back", run=doing.selftest)
+    test.description = (
+        "Tests every part of the device, and each way to the gateway and back. Asks for a short press of the button."
+        " Needs up to three minutes; an alert ends it at once. What came of it is told to the gateway, if the button"
+        " was pressed."
+    )
     _add_gnss(commands)
     _add_config(commands)
     _add_verify(commands)

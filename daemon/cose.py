@@ -35,6 +35,10 @@ class Signer(Protocol):
     def algorithm(self) -> int:
         """The COSE algorithm: ES256 or EDDSA."""
 
+    @property
+    def public_key(self) -> PublicKey:
+        """What its signatures verify with."""
+
     def sign(self, data: bytes) -> bytes:
         """The 64 octets of a signature over `data`, in COSE's form (RFC 9053, section 2)."""
 
@@ -44,7 +48,8 @@ class KeySigner:
 
     def __init__(self, key: PrivateKey) -> None:
         self._key = key
-        self.algorithm = algorithm_of(key.public_key())
+        self.public_key = key.public_key()
+        self.algorithm = algorithm_of(self.public_key)
 
     def sign(self, data: bytes) -> bytes:
         """See Signer."""

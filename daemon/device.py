@@ -16,6 +16,7 @@ from bondmate.buttons import Buttons
 from bondmate.calls import KEPT_AS, Calls
 from bondmate.changes import Changes
 from bondmate.check_in import CheckInKeeper
+from bondmate.checks import Bench
 from bondmate.core.alert import Alert
 from bondmate.core.check_in import CheckIn
 from bondmate.core.clock import GnssClock
@@ -48,6 +49,8 @@ from bondmate.records import (
     unix_ms,
 )
 from bondmate.rekeying import Rekeyer
+from bondmate.selftest import ABOUT as SELF_TEST
+from bondmate.selftest import SelfTester, Show
 from bondmate.sending import Sender
 from bondmate.senses import Senses
 from bondmate.settings import Settings, SettingsKeeper
@@ -163,6 +166,14 @@ class Device:
             ),
             self.changes.tell,
         )
+        self.selftest = SelfTester(
+            self._bench,
+            self._palm,
+            self._tracker.test,
+            lambda: self.alert_open,
+            self._record,
+            self._obey,
+        )
         self.over = asyncio.Event()
         """Set when this run has to end, and another one to begin."""
         self._revoked = False
@@ -174,7 +185,7 @@ class Device:
             parts.key_change, self.mailbox.orders, self._is_idle, lambda: self._utc_s() if self._duty.is_on else None
         )
         self._observer = Observer(
-            [part for part in (parts.locator, parts.modem, parts.battery) if part is not None],
+            [part for part in (parts.locator, parts.modem, parts.battery, parts.indicator) if part is not None],
             parts.bearers,
             parts.faults,
             parts.delivery.has_work,
@@ -282,11 +293,13 @@ class Device:
                 states = self._group.create_task(self._resume_states())
                 self._group.create_task(drive(self._palm.wake, self._palm.step))
                 self._group.create_task(drive(self._buttons.wake, self._step_buttons))
+                self._group.create_task(drive(self.selftest.wake, self.selftest.step))
                 for core, step in steps.items():
                     self._group.create_task(drive(self._wake[core], step))
                 self._group.create_task(self._observer.run())
                 self._group.create_task(self._run_mailbox(states))
                 self._armed = True
+                self.selftest.armed()
                 self._obey()
                 log.info("armed: session %s of %s", self._parts.recorder.session, self._parts.recorder.device)
                 armed()
@@ -366,11 +379,14 @@ class Device:
     def on_edge(self, button: int, down: bool, at: float, from_start: bool = False) -> None:
         """An edge of a button, counted from 0; `from_start`: it was down already when its pin was wired."""
         self._buttons.on_edge(button, down, at, from_start)
+        if button == 0:
+            self.selftest.on_edge(down, at, from_start=from_start)
 
     def on_fix(self, fix: Fix) -> None:
         """A new fix of the receiver. One that comes when none may be known is not looked at."""
-        if not self._tracker.tracking.wants_receiver:
+        if not self._tracker.wants_receiver:
             return
+        self.selftest.on_fix(fix)
         borne_out = self._gnss_clock.on_fix(fix)
         now = self._now()
         if borne_out and self._parts.time_keeper is not None and (utc := self._gnss_clock.utc(now)) is not None:
@@ -465,7 +481,9 @@ class Device:
 
     def _felt(self, felt: Felt) -> None:
         """A pattern was felt to its end."""
-        if felt.about == MAIL:
+        if felt.about == SELF_TEST:
+            self.selftest.felt()
+        elif felt.about == MAIL:
             self._group.create_task(self._doorbell.felt())
         elif felt.about and (kept := KEPT_AS.get(felt.pattern)) is not None:
             self._group.create_task(self._keeper.felt(felt.about, kept))
@@ -529,6 +547,8 @@ class Device:
         if on_duty != self._tracker.tracking.on_duty:
             self._tracker.set_duty(on_duty)
         alert_open = self._tracker.tracking.alert_open
+        if alert_open:
+            self.selftest.alert_opened()
         self._parts.delivery.regime(on_duty=on_duty, alert_open=alert_open)
         # off duty a device that lies is one that was put down
         carried = on_duty or alert_open or self.check_in.is_running
@@ -547,9 +567,25 @@ class Device:
             return Light.OFF
         if self._tracker.tracking.alert_open:
             return Light.ACKNOWLEDGED if alert is not None and alert.is_acknowledged else Light.PRECISE
+        if self.selftest.light is not None:
+            return self.selftest.light
         if not self.is_whole:
             return Light.NOT_ARMED
         return Light.EXERCISE if self._exercise.is_active else Light.ARMED
+
+    def _bench(self, show_led: Show, vibrate: Show) -> Bench:
+        return Bench(
+            parts=self._parts,
+            utc=self.utc,
+            gnss_clock=self._gnss_clock,
+            moment=self._aging.moment,
+            store_state=lambda: self._keeper.store_state,
+            battery=self.battery_json,
+            ask=self.mailbox.ask,
+            show_led=show_led,
+            vibrate=vibrate,
+            sentences=sum(self._parts.locator.state().sentences.values()),
+        )
 
     def _record(self, kind: Kind, fix: bytes | None = None, body: Any = None) -> SignedRecord:
         now = self._now()

@@ -4,10 +4,12 @@ Each function returns the exit code.
 """
 
 import argparse
+import contextlib
 import getpass
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ EXIT_FAILED, EXIT_CONFIGURATION, EXIT_INTERRUPTED = 1, 78, 130
 DEFAULT_CONFIG = Path("/etc/bondmate/device.toml")
 DEFAULT_PIN_FILE = config.DeviceSection().credentials_dir / officer_pin.PIN_FILE
 STDIN = Path("-")
+LOOK_S = 0.25
+"""How often a self-test is looked at."""
+_WITH_A_PERSON = ("button", "led", "vibration")
 _MAX_PIN_LINE = 64
 
 
@@ -50,6 +55,41 @@ def sky(given: argparse.Namespace) -> int:
     """What the receiver sees, live."""
     skyview.watch(lambda: call(given.socket, "GET", "/gnss"), as_json=given.json)
     return 0
+
+
+def selftest(given: argparse.Namespace) -> int:
+    """Have the device test itself; 1 unless all is well. What a person has to do is told on the way."""
+    test = call(given.socket, "POST", "/selftest", {})
+    number = test["number"]
+    is_picture = not given.json and sys.stdout.isatty()
+    with live(showing.painted) if is_picture else contextlib.suppress(KeyboardInterrupt) as draw:
+        told: set[str] = set()
+        while test is not None and (test["number"], test["state"]) == (number, "running"):
+            if draw is not None:
+                draw(showing.selftest(test))
+            else:
+                _tell(test, told)
+            time.sleep(LOOK_S)
+            test = call(given.socket, "GET", "/selftest")
+    if test is None or test["number"] != number:
+        raise LocalError("the self-test was not ended: another one was begun, or the daemon began anew")
+    if test["state"] == "running":
+        return EXIT_INTERRUPTED
+    if given.json:
+        print(json.dumps([{key: each[key] for key in ("check", "ok", "text", "next")} for each in test["checks"]]))
+    else:
+        print("\n".join(map(showing.painted, showing.selftest(test))))
+    if test["why"] is not None:
+        raise LocalError(f"the self-test was ended: {test['why']}")
+    return 0 if test["ok"] else EXIT_FAILED
+
+
+def _tell(test: dict[str, Any], told: set[str]) -> None:
+    """What is awaited of a person, once each; standard output is for what came of the test."""
+    for each in test["checks"]:
+        if each["check"] in _WITH_A_PERSON and each["state"] == "running" and each["check"] not in told:
+            told.add(each["check"])
+            print(f"{each['check']}: {each['text']}", file=sys.stderr, flush=True)
 
 
 def decode_log(given: argparse.Namespace) -> int:

@@ -136,12 +136,12 @@ def coordinates(key: ec.EllipticCurvePublicKey) -> list[bytes]:
     return [numbers.x.to_bytes(32), numbers.y.to_bytes(32)]
 
 
-def public_der(key: ec.EllipticCurvePublicKey) -> bytes:
+def public_der(key: PublicKey) -> bytes:
     """SubjectPublicKeyInfo, as it is signed and sent."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def fingerprint(key: ec.EllipticCurvePublicKey) -> str:
+def fingerprint(key: PublicKey) -> str:
     """What a human compares: `ABCD-EFGH-IJKL-MNOP`, of 80 bits of the key's SHA-256."""
     text = base64.b32encode(hashlib.sha256(public_der(key)).digest()[:_FINGERPRINT_OCTETS]).decode("ascii")
     return "-".join(text[start : start + 4] for start in range(0, len(text), 4))

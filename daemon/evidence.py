@@ -161,6 +161,9 @@ def _body(kind: int, body: Any) -> Any:
                 {"number": number, "state": _STATES.get(state), "answer": answer[0] if answer else None}
                 for number, state, *answer in entries
             ]
+        case Kind.ACCEPTANCE, [str(software), [*checks]]:
+            named = [dict(zip(("check", "ok", "text"), each, strict=False)) for each in checks]
+            return {"software": software, "checks": named}
         case Kind.OPENING, [*entries]:
             return [_head(*entry) for entry in entries]
         case Kind.GAP, [*entries]:

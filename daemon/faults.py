@@ -42,6 +42,10 @@ class Faults:
     def __contains__(self, code: str) -> bool:
         return code in self._present
 
+    def find(self, code: str) -> Fault | None:
+        """The fault with that code, while it is present."""
+        return self._present.get(code)
+
     def codes(self) -> list[str]:
         """The codes of all faults, the oldest first."""
         return list(self._present)

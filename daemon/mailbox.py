@@ -96,6 +96,22 @@ class Mailbox:
         self._fetching.wake(self._now())
         self._woken.set()
 
+    async def ask(self, bearer: Bearer) -> None:
+        """Ask over this bearer alone whether there is anything, to know whether it works. Raises LinkError.
+
+        Nothing of the answer is taken: a fetch follows, as when the gateway wishes to be asked. The caller sets the
+        deadline.
+        """
+        cursor = self._cursor
+        if cursor is None:
+            try:
+                async with asyncio.timeout(self._parts.deadline_s):
+                    cursor = await self._outbox.cursor()
+            except (StoreError, TimeoutError):
+                cursor = 0  # as a device does that lost its store
+        await bearer.fetch(cursor)
+        self.wake()
+
     def regime(self, *, on_duty: bool, alert_open: bool, acknowledged: bool) -> None:
         """How soon news is needed."""
         self._fetching.regime(on_duty=on_duty, alert_open=alert_open, acknowledged=acknowledged, now=self._now())

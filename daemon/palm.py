@@ -27,6 +27,11 @@ class Palm:
         """A new alert was raised: what still waits to be felt about others would be taken for its own."""
         self._player.drop_all_but(about)
 
+    def break_off(self, about: bytes) -> None:
+        """What is about this is felt no more, and not to its end either."""
+        self._player.break_off(about, asyncio.get_running_loop().time())
+        self.wake.set()
+
     def step(self, now: float) -> float | None:
         """Drive the motor; when it changes next."""
         self._indicator.vibrate(self._player.level(now))

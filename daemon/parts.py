@@ -8,6 +8,7 @@ from bondmate.core.delivery import Delivery
 from bondmate.core.gesture import Gesture
 from bondmate.core.tracking import TrackingPolicy
 from bondmate.cose import PublicKey
+from bondmate.credentials import Credentials
 from bondmate.enrolling import Bearer as KeyBearer
 from bondmate.enrolling import KeyExchange
 from bondmate.faults import Faults
@@ -64,6 +65,8 @@ class Parts:
     """What tells how full the battery is, where something does."""
     system_utc_ms: Callable[[], int] | None
     """Reads the system's clock, where that is the source of UTC; None: the GNSS clock is."""
+    read_credentials: Callable[[], Awaitable[Credentials]] | None = None
+    """Reads those on the disk again, for a self-test. Raises ConfigurationError."""
     time_keeper: TimeKeeper | None = None
     """What keeps the system's clock, where it is told the time of fixes."""
     mark_wiping: Callable[[], None]

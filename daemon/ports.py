@@ -350,8 +350,8 @@ class ModemPower(Protocol):
         """Take the power away, and give it again."""
 
 
-class Indicator(Protocol):
-    """The vibration motor, the LED and, where there is one, the buzzer."""
+class Indicator(Part, Protocol):
+    """The vibration motor, the LED and, where there is one, the buzzer. One that does not work harms nothing else."""
 
     covert: bool
     """Whether LED and buzzer do nothing, whatever is asked. It may be set at any time, and is obeyed at once."""
@@ -359,5 +359,5 @@ class Indicator(Protocol):
     def vibrate(self, on: bool) -> None:
         """Drive the motor, and the buzzer."""
 
-    def light(self, on: bool) -> None:
-        """Drive the LED."""
+    def light(self, on: bool, *, tested: bool = False) -> None:
+        """Drive the LED. `tested`: covert or not, for somebody wants to see whether it works."""

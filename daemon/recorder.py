@@ -6,8 +6,10 @@ It stores and sends nothing: a record is safe to make whether or not the disk wo
 from collections.abc import Sequence
 from typing import Any
 
+import cbor2
+
 from bondmate import wire
-from bondmate.cose import Signer, sign1
+from bondmate.cose import PublicKey, Signer, sign1, verify1
 from bondmate.records import (
     CHAINED,
     DeviceId,
@@ -47,6 +49,16 @@ class Recorder:
     def history(self) -> History:
         """Where the chains stand now."""
         return History(dict(self._heads))
+
+    @property
+    def public_key(self) -> PublicKey:
+        """What the device's records verify with."""
+        return self._signer.public_key
+
+    def prove(self) -> None:
+        """Sign something that is no record, and verify it. Raises RemoteError, and whatever a broken signer raises."""
+        aad = cbor2.dumps(["bondmate self-test 1", self.device.octets, self.session.octets])
+        verify1(sign1(b"", aad, self._signer), aad, {b"": self._signer.public_key})
 
     def make(
         self, kind: Kind, now: float, clock: UtcTime | None, fix: bytes | None = None, body: Any = None

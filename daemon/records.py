@@ -55,6 +55,7 @@ class Kind(IntEnum):
     POSITIONS_BEFORE = 33
     PRESENCE = 48
     HEALTH = 64
+    ACCEPTANCE = 80
 
     @property
     def stream(self) -> Stream:

@@ -9,6 +9,10 @@ _WIDTH = 100
 """Of paragraphs: what is longer is hard to read."""
 _BOLD, _RED, _GREEN, _OFF = "\033[1m", "\033[31m", "\033[32m", "\033[0m"
 
+_VERDICTS = {True: "ok", False: "FAILED", None: "none"}
+_AWAITED = "..."
+_NAME_WIDTH = 14
+"""Of the checks of a self-test."""
 _STORE = {True: "ok", None: "not open"}
 
 
@@ -184,6 +188,28 @@ def _check_in(running: dict[str, Any]) -> str:
 def _minutes(seconds: float) -> str:
     minutes, left = divmod(round(seconds), 60)
     return f"{minutes} min {left} s" if minutes else f"{left} s"
+
+
+def selftest(test: dict[str, Any]) -> list[str]:
+    """A line a check, without colour, and one with what to do next behind each that failed."""
+    lines = []
+    for each in test["checks"]:
+        word = _VERDICTS[each["ok"]] if each["state"] == "done" else _AWAITED if each["state"] == "running" else ""
+        lines.append(f"{each['check'].upper():<{_NAME_WIDTH}}{word:<8}{_printable(each['text'])}")
+        if each["next"] is not None:
+            lines.append(f"{'':<{_NAME_WIDTH + 8}}next: {_printable(each['next'])}")
+    return lines
+
+
+def painted(line: str) -> str:
+    """A line of a self-test, on a terminal with its verdict in colour, and bold while something is awaited."""
+    name, rest = line[:_NAME_WIDTH], line[_NAME_WIDTH:]
+    if rest.startswith(f"{_AWAITED} "):
+        return _paint(_BOLD, line)
+    for word, color in ((_VERDICTS[True], _GREEN), (_VERDICTS[False], _RED)):
+        if rest.startswith(f"{word} "):
+            return f"{name}{_paint(color, word)}{rest.removeprefix(word)}"
+    return line
 
 
 def inbox(messages: list[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ import logging
 from typing import Any, Protocol
 
 from bondmate import wire
-from bondmate.core.lamp import Lamp, Light
+from bondmate.core.lamp import OF_A_TEST, Lamp, Light
 from bondmate.core.tracking import Record, Tracking
 from bondmate.ports import Indicator, Locator
 from bondmate.records import EarlierAlert, Fix, Kind
@@ -35,6 +35,8 @@ class Tracker:
         self._lamp = Lamp()
         self._positions = 0
         """How many were recorded in this session."""
+        self._is_tested = False
+        """A self-test needs the receiver, whatever else does."""
         self._under_duress = False
         """Somebody forced the officer to take an alert back: nothing may show it, but presences are precise."""
 
@@ -42,6 +44,16 @@ class Tracker:
     def fix(self) -> Fix | None:
         """The last fix; None when none may be known."""
         return self.tracking.fix
+
+    @property
+    def wants_receiver(self) -> bool:
+        """Whether the receiver is awake: on duty, in an alert, or because it is tested."""
+        return self.tracking.wants_receiver or self._is_tested
+
+    def test(self, on: bool) -> None:
+        """A self-test begins, or ends. What the receiver says for it alone is neither kept nor recorded."""
+        self._is_tested = on
+        self._follow()
 
     def set_duty(self, on: bool) -> None:
         """A shift begins, or ends."""
@@ -111,8 +123,9 @@ class Tracker:
 
     def step(self, now: float) -> float | None:
         """Show what there is to be shown; when that changes. Covert nothing is, and nobody need be woken for it."""
-        self._indicator.light(self._lamp.level(now))
-        return None if self._indicator.covert else self._lamp.next_due(now)
+        is_tested = self._lamp.shows in OF_A_TEST
+        self._indicator.light(self._lamp.level(now), tested=is_tested)
+        return None if self._indicator.covert and not is_tested else self._lamp.next_due(now)
 
     def show(self, light: Light, now: float) -> None:
         """Show this on the LED from now on."""
@@ -123,4 +136,4 @@ class Tracker:
 
     def _follow(self) -> None:
         """Wake the receiver, or let it sleep."""
-        self._locator.wake(self.tracking.wants_receiver)
+        self._locator.wake(self.wants_receiver)

@@ -139,6 +139,9 @@ class Board:
             case {"op": "drive", "level": (0 | 1 | None) as level}:
                 self._free_hand(pin)
                 self._drive(pin, None if level is None else 1 if level else 0)
+            case {"op": "short", "level": (0 | 1 | None) as level}:
+                to: Level | None = None if level is None else 1 if level else 0
+                self._change(pin, dataclasses.replace(self._lines[pin], shorted=to))
             case _:
                 raise _RefusedError(UNKNOWN_REQUEST)
 
@@ -152,7 +155,7 @@ class Board:
 
     def _release(self, pin: int) -> None:
         del self._owners[pin]
-        self._change(pin, Line(driven=self._lines[pin].driven))
+        self._change(pin, Line(driven=self._lines[pin].driven, shorted=self._lines[pin].shorted))
 
     async def _hold(self, client: "_Client", number: Any, pin: int, seconds: float) -> None:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bondmate_sim import pins
-from bondmate_sim.arguments import between, percentage
+from bondmate_sim.arguments import between, count, percentage
 from bondmate_sim.battery import set_battery
 from bondmate_sim.board import MAX_HOLD_S, run_board
 from bondmate_sim.console import say
@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
                 run_board(options.socket, bounce_s=options.bounce_ms / 1000, seed=options.seed, log=options.log)
             )
         case "press":
-            pins.press(options.socket, pin=options.pin, hold_s=options.hold)
+            pins.press(options.socket, pin=options.pin, hold_s=options.hold, times=options.times)
         case "contact":
             pins.set_contact(options.socket, pin=options.pin, closed=options.state == "closed")
         case "battery":
@@ -45,6 +45,7 @@ def add(commands: Any) -> None:
 
     press = commands.add_parser("press", help="press a button and hold it")
     press.add_argument("--hold", type=between(0.001, MAX_HOLD_S), required=True, metavar="S", help="seconds")
+    press.add_argument("--times", type=count, default=1, metavar="N", help="so often, slowly (default: once)")
     contact = commands.add_parser("contact", help="close a contact to ground, or open it")
     contact.add_argument("state", choices=("closed", "open"), help="it stays so")
     for command in (press, contact):

@@ -1,8 +1,8 @@
 """The electrical truth of the board's pins: which level a line has, given who drives it.
 
-Pure: no sockets, no time. The device's output wins over everything (on a real board that would be a short circuit); an
-input follows what is wired to it, and otherwise its pull resistor. A line that floats reads 0, as the general lines of
-a Pi do before anybody has configured them.
+Pure: no sockets, no time. The device's output wins over everything but a short circuit; an input follows what is wired
+to it, and otherwise its pull resistor. A line that floats reads 0, as the general lines of a Pi do before anybody has
+configured them.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,14 @@ class Line:
     """What the device drives, while the function is output."""
     driven: Level | None = None
     """What the world outside drives; a pressed button is 0 (closed to ground), a released one None."""
+    shorted: Level | None = None
+    """What it is short-circuited to: ground (0), the supply (1), or nothing."""
 
     @property
     def level(self) -> Level:
         """The level that anybody would measure at this line."""
+        if self.shorted is not None:
+            return self.shorted
         if self.function == "output":
             return self.output
         if self.driven is not None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,18 @@ from bondmate_sim.board_client import BoardClient
 from bondmate_sim.console import say
 from bondmate_sim.errors import BoardUnreachableError
 
+APART_S = 0.8
+"""Between one press and the next of several: slow enough that they are no double or triple tap."""
 
-def press(socket: Path, *, pin: int, hold_s: float) -> None:
-    """Press and hold; returns after the release. Raises BoardUnreachableError, SimulatorError."""
+
+def press(socket: Path, *, pin: int, hold_s: float, times: int = 1) -> None:
+    """Press and hold, so many times; returns after the last release. Raises BoardUnreachableError, SimulatorError."""
     with BoardClient(socket) as board:
-        hold = board.hold(pin, hold_s)
-    say(f"pin {pin} was held for {(hold.released_ns - hold.pressed_ns) / 1e9:.3f} s")
+        for number in range(times):
+            if number:
+                time.sleep(APART_S)
+            hold = board.hold(pin, hold_s)
+            say(f"pin {pin} was held for {(hold.released_ns - hold.pressed_ns) / 1e9:.3f} s")
 
 
 def set_contact(socket: Path, *, pin: int, closed: bool) -> None:

@@ -113,7 +113,8 @@ What it says of itself
   duty        {ctl("duty", "off")}
   sky         {ctl("gnss", "watch")}
   bearers     {ctl("bearers")}
-  privacy     {ctl("privacy")}"""
+  privacy     {ctl("privacy")}
+  self-test   {ctl("selftest")}"""
 
 
 def _gateway(world: World) -> str:

@@ -204,6 +204,7 @@ class Palm:
         """Those that anybody could see."""
         self._lit = False
         self.covert = True
+        self.broken: tuple[PartFault, ...] = ()
 
     def forget(self) -> None:
         self.rises.clear()
@@ -218,10 +219,13 @@ class Palm:
             self.pulses.append(round(now - self._rose, 3))
         self._on = on
 
-    def light(self, on: bool) -> None:
+    def faults(self) -> tuple[PartFault, ...]:
+        return self.broken
+
+    def light(self, on: bool, *, tested: bool = False) -> None:
         if on and not self._lit:
             self.light_rises.append(asyncio.get_running_loop().time())
-            if not self.covert:
+            if tested or not self.covert:
                 self.lit_openly.append(self.light_rises[-1])
         self._lit = on
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,104 @@ def test_a_terminal_shows_the_state_in_place_and_is_given_back(play: Callable[[P
 
         out, code = await console.there.as_client(watch)
         assert (out[:8], out[-8:], code) == (b"\x1b[?1049h", b"\x1b[?1049l", 0)
+
+    play(at)
+
+
+# --- the self-test -----------------------------------------------------------------------------------
+
+
+def script(console: Console, monkeypatch: pytest.MonkeyPatch, *told: dict[str, Any] | None) -> None:
+    """What the device tells of its self-test, one after the other, and the last from then on."""
+    selftest, left = console.there.device.selftest, list(told)
+    monkeypatch.setattr(selftest, "begin", lambda: None)
+    monkeypatch.setattr(selftest, "to_json", lambda: left.pop(0) if len(left) > 1 else left[0])
+
+
+def a_test(state: str, ok: bool | None, *checks: tuple[str, str, bool | None, str, str | None], **more: Any) -> Any:
+    rows = [dict(zip(("check", "state", "ok", "text", "next"), each, strict=True)) for each in checks]
+    return {"number": 1, "state": state, "why": None, "ok": ok, "checks": rows} | more
+
+
+ASKING = ("button", "running", None, "waiting for a press", None)
+PRESSED = ("button", "done", True, "pressed for 0.10 s", None)
+DARK = ("led", "done", False, "the LED stays low\x1b[2J", "check the wiring")
+NOTHING = ("battery", "done", None, "none is configured", None)
+
+
+def test_a_self_test_asks_for_what_a_person_has_to_do_and_tells_what_to_do_next(
+    play: Callable[[Play], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running = a_test("running", None, ASKING)
+    done = a_test("done", False, PRESSED, DARK, NOTHING)
+
+    async def at(console: Console) -> None:
+        socket = ["--socket", str(console.there.socket), "selftest"]
+        script(console, monkeypatch, running, running, running, done)
+        assert await console.there.as_client(lambda: cli.main(socket)) == 1
+        written = capsys.readouterr()
+        assert written.err == "button: waiting for a press\n", "once"
+        assert written.out.splitlines() == [
+            "BUTTON        ok      pressed for 0.10 s",
+            "LED           FAILED  the LED stays low\N{REPLACEMENT CHARACTER}[2J",
+            "                      next: check the wiring",
+            "BATTERY       none    none is configured",
+        ]
+        script(console, monkeypatch, running, a_test("done", True, PRESSED, NOTHING))
+        assert await console.there.as_client(lambda: cli.main([*socket, "--json"])) == 0
+        assert json.loads(capsys.readouterr().out) == [
+            {"check": "button", "ok": True, "text": "pressed for 0.10 s", "next": None},
+            {"check": "battery", "ok": None, "text": "none is configured", "next": None},
+        ]
+
+    play(at)
+
+
+def test_a_self_test_that_was_ended_is_1_and_says_why(
+    play: Callable[[Play], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def at(console: Console) -> None:
+        for last, said in (
+            (a_test("cancelled", False, PRESSED, why="an alert was raised"), "was ended: an alert was raised"),
+            (a_test("running", None, ASKING, number=2), "another one was begun"),
+            (None, "the daemon began anew"),
+        ):
+            script(console, monkeypatch, a_test("running", None, ASKING), last)
+            arguments = ["--socket", str(console.there.socket), "selftest"]
+            assert await console.there.as_client(partial(cli.main, arguments)) == 1
+            assert said in capsys.readouterr().err
+
+    play(at)
+
+
+def test_a_terminal_shows_a_self_test_in_place_and_then_what_came_of_it_in_colour(
+    play: Callable[[Play], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = a_test("running", None, ASKING)
+
+    async def at(console: Console) -> None:
+        script(console, monkeypatch, running, running, a_test("done", False, PRESSED, DARK))
+
+        def read() -> tuple[bytes, int]:
+            terminal, end = pty.openpty()
+            command = [COMMAND, "--socket", str(console.there.socket), "selftest"]
+            with subprocess.Popen(command, stdin=end, stdout=end, stderr=end) as process:
+                os.close(end)
+                out = b""
+                try:
+                    while piece := os.read(terminal, 4096):
+                        out += piece
+                except OSError:
+                    pass  # Linux says so at the end of a terminal
+                os.close(terminal)
+                return out, process.wait(20)
+
+        out, code = await console.there.as_client(read)
+        picture, behind = out.split(b"\x1b[?1049l")
+        assert code == 1
+        assert b"\x1b[1mBUTTON        ...     waiting for a press" in picture
+        assert b"BUTTON        \x1b[32mok\x1b[0m      pressed" in behind
+        assert b"LED           \x1b[31mFAILED\x1b[0m  the LED" in behind
 
     play(at)
 

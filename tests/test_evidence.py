@@ -103,6 +103,14 @@ DIGEST = bytes(range(16))
         (Kind.CANCELLATION, DIGEST[:8] + bytes([How.DURESS]), {"digest": DIGEST[:8].hex(), "how": "duress"}),
         (Kind.CANCELLATION, DIGEST[:8], {"digest": DIGEST[:8].hex(), "how": None}),
         (Kind.CHECK_IN, [1, 1200, "cellar"], {"action": "begin", "seconds": 1200, "note": "cellar"}),
+        (
+            Kind.ACCEPTANCE,
+            ["0.1.0", [["gnss", True, "sentences come"], ["modem", None]]],
+            {
+                "software": "0.1.0",
+                "checks": [{"check": "gnss", "ok": True, "text": "sentences come"}, {"check": "modem", "ok": None}],
+            },
+        ),
         (Kind.CHECK_IN, [3, 0], {"action": "end", "seconds": 0, "note": None}),
         (
             Kind.MESSAGE_STATE,

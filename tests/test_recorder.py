@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bondmate import wire
 from bondmate.core.surplus import in_one_gap
 from bondmate.cose import KeySigner
+from bondmate.errors import RemoteError
 from bondmate.recorder import Recorder
 from bondmate.records import (
     CHAINED,
@@ -288,6 +289,21 @@ class FailingOnce(KeySigner):
             self.failed = True
             raise OSError("no answer")
         return super().sign(data)
+
+
+class Forgetful(KeySigner):
+    """Signs something else than it is given."""
+
+    def sign(self, data: bytes) -> bytes:
+        return super().sign(data[:-1])
+
+
+def test_a_signer_proves_itself_by_what_it_signs_and_that_is_no_record() -> None:
+    maker = recorder()
+    maker.prove()
+    assert read(maker.make(Kind.PANIC, 100.0, None)).sequence == 1
+    with pytest.raises(RemoteError, match="does not verify"):
+        Recorder(DEVICE, SESSION, Forgetful(KEY), KNOWN, 100.0).prove()
 
 
 def test_a_signer_that_fails_leaves_no_gap() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bondmate.core.gesture import Gesture
 from bondmate.faults import Faults
+from bondmate.ports import PartFault
 from bondmate.unarmed import FAULT, Unarmed
 from tests import virtual
 
@@ -27,8 +28,11 @@ class Hand:
     def vibrate(self, on: bool) -> None:
         self._keep(self.motor, on)
 
-    def light(self, on: bool) -> None:
+    def light(self, on: bool, *, tested: bool = False) -> None:
         self._keep(self.led, on)
+
+    def faults(self) -> tuple[PartFault, ...]:
+        return ()
 
     def _keep(self, kept: list[tuple[float, bool]], on: bool) -> None:
         if on is not (kept[-1][1] if kept else False):

@@ -54,8 +54,11 @@ CONSOLE_MAY: Mapping[tuple[str, str], Rule] = {
     ("POST", "/inbox/{number}/read"): Rule.FREELY,
     ("POST", "/inbox/{number}/answer"): Rule.FREELY,
     ("PUT", "/settings"): Rule.WITH_PIN,
+    # it takes whoever has a tool to begin one, or the button
+    ("GET", "/selftest"): Rule.NEVER,
+    ("POST", "/selftest"): Rule.NEVER,
 }
-"""Everything that is not here it may never."""
+"""All that there is. What is not here it may never, either."""
 
 
 def rule(authority: Authority, method: str, path: str) -> Rule:

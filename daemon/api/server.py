@@ -21,6 +21,7 @@ from bondmate.api.events import Events, Pictures
 from bondmate.api.inbox import Inbox
 from bondmate.api.officer import Officer
 from bondmate.api.requests import MAX_BODY_OCTETS, PinGate, idempotent, permitted, refusals_as_json, whole_body
+from bondmate.api.selftest import SelfTests
 from bondmate.api.unarmed import UnarmedViews
 from bondmate.api.views import Views
 from bondmate.config import Configuration
@@ -79,7 +80,9 @@ def application(
 ) -> web.Application:
     """What is served to whoever has this authority."""
     gate = PinGate(authority, lambda: device.officer_pin)
-    return _bare(authority, door, [views, Alerts(device, gate), Officer(device, gate), inbox, events])
+    return _bare(
+        authority, door, [views, Alerts(device, gate), Officer(device, gate), SelfTests(device), inbox, events]
+    )
 
 
 class _Part(Protocol):

@@ -35,8 +35,9 @@ PRIORITY = {
 }
 """Lower goes first."""
 
-FOR_A_PRESS = frozenset({Stream.ALERT, Stream.POSITION})
-"""What is sent off duty too: alerts, and the positions that were recorded while one was open."""
+FOR_A_PRESS = frozenset({Stream.ALERT, Stream.POSITION, Stream.REPORT})
+"""What is sent off duty too: alerts, the positions that were recorded while one was open, and what came of a self-test,
+whose person pressed the button for it and waits."""
 
 
 RESTS = "waits for the next shift: off duty only what a press needs is sent"

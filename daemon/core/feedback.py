@@ -2,7 +2,7 @@
 
 A pattern always plays to its end, and none is played over another: in the palm a mixture means nothing. A motor that is
 driven late makes a pulse or a rest longer, and never leaves one out: two short pulses that run into one would be felt
-as another pattern.
+as another pattern. Only what was no news of a call, a self-test's, is broken off by one.
 """
 
 from dataclasses import dataclass, replace
@@ -50,6 +50,12 @@ class _Playing:
     what: Felt
     part: int
     until_s: float
+    is_whole: bool = True
+    """It is not broken off."""
+
+    @property
+    def pause(self) -> int:
+        return len(self.what.pattern.value)
 
     @property
     def parts_s(self) -> tuple[float, ...]:
@@ -86,6 +92,14 @@ class FeedbackPlayer:
             if waiting.about in (about, b"") or waiting.pattern is Pattern.ATTENTION
         ]
 
+    def break_off(self, about: bytes, now: float) -> None:
+        """What is about this is felt no more, and not to its end either: there is something else to be felt at once."""
+        self._waiting = [waiting for waiting in self._waiting if waiting.about != about]
+        playing = self._playing
+        if playing is not None and playing.what.about == about and playing.part < playing.pause:
+            # a pause, else what comes would be felt as one with what was
+            self._playing = replace(playing, part=playing.pause, until_s=now + PAUSE_S, is_whole=False)
+
     def take_felt(self) -> list[Felt]:
         """What was felt to its end since the last call, in that order."""
         felt, self._felt = self._felt, []
@@ -108,7 +122,8 @@ class FeedbackPlayer:
         part = playing.part + 1
         if part < len(playing.parts_s):
             return replace(playing, part=part, until_s=now + playing.parts_s[part])
-        self._felt.append(playing.what)
+        if playing.is_whole:
+            self._felt.append(playing.what)
         return None
 
 

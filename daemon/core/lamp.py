@@ -20,6 +20,18 @@ class Light(Enum):
     """The same, and a human saw it: longer lit than dark."""
     EXERCISE = (1.6, 0.2)
     """Armed, but what is pressed is an exercise: nearly steady."""
+    PRESS = (0.25, 0.25)
+    """A self-test waits for a press."""
+    TRIAL = (0.4, 0.2, 0.4, 0.2, 0.4, 1.4)
+    """A self-test tries the LED: three flashes, and again."""
+    PASSED = (1.5, 0.5)
+    """A self-test is over, and all is well."""
+    FAILED = (0.06, 0.14)
+    """A self-test is over, and something is not well: a flicker."""
+
+
+OF_A_TEST = frozenset({Light.PRESS, Light.TRIAL, Light.PASSED, Light.FAILED})
+"""What is shown covert too, for whoever began the test."""
 
 
 class Lamp:

@@ -29,6 +29,7 @@ from bondmate.device import Device
 from bondmate.errors import LinkError
 from bondmate.faults import Faults
 from bondmate.parts import Parts
+from bondmate.ports import PartFault
 from bondmate.recorder import Recorder
 from bondmate.records import DeviceId, History, How, Moment, SessionId, SignedRecord
 from bondmate.store.outbox import SqliteOutbox
@@ -56,8 +57,11 @@ class Palm:
     def vibrate(self, on: bool) -> None:
         pass
 
-    def light(self, on: bool) -> None:
+    def light(self, on: bool, *, tested: bool = False) -> None:
         pass
+
+    def faults(self) -> tuple[PartFault, ...]:
+        return ()
 
 
 @dataclass

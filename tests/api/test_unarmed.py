@@ -60,7 +60,7 @@ def test_the_status_has_every_member_and_makes_nothing_up(run: Path) -> None:
 def test_everything_else_is_refused_with_why(run: Path) -> None:
     async def test(unarmed: Unarmed) -> None:
         others = [key for key in CONSOLE_MAY if key[1] not in ("/status", "/config", "/events")]
-        assert len(others) == 16
+        assert len(others) == 18
         for method, path in others:
             code, answer = await asked(run, method, path.replace("{number}", "7"), b"{}" if method != "GET" else None)
             assert (code, answer) == (503, {"error": "the device is not armed: not enrolled yet: no enrolment file"})

@@ -23,7 +23,7 @@ POLICY = DeliveryPolicy()
 BEARERS = ("ip", "lte")
 PLACES = {Channel.ALERT: 4, Channel.ROUTINE: 1}
 PLACES_WITH_FRESH = 8
-FOR_A_PRESS = (Stream.ALERT, Stream.POSITION)
+FOR_A_PRESS = (Stream.ALERT, Stream.POSITION, Stream.REPORT)
 WRITTEN_OFF = {Channel.ALERT: 8, Channel.ROUTINE: 1}
 BEFORE, NOW = SessionId(bytes(6)), SessionId(b"\0\0\0\0\0\1")
 """The sessions: one that left records behind, and the one that runs."""

@@ -483,7 +483,9 @@ def test_what_answers_an_order_is_sent_off_duty_too_until_it_has_its_receipt() -
     assert core.poll(30.0) == [], "the next time it is a record like any other"
 
 
-REST_OF = [stream for stream in Stream if stream not in (Stream.ALERT, Stream.POSITION)]
+NEEDED = (Stream.ALERT, Stream.POSITION, Stream.REPORT)
+"""By a press; a report comes of a self-test, in which somebody pressed."""
+REST_OF = [stream for stream in Stream if stream not in NEEDED]
 
 
 @pytest.mark.parametrize("stream", REST_OF)
@@ -500,7 +502,7 @@ def test_off_duty_what_no_press_needs_waits_and_says_so_until_a_shift_or_an_aler
     assert [order.record for order in core.poll(5.0)] == [waiting]
 
 
-@pytest.mark.parametrize("stream", [Stream.ALERT, Stream.POSITION])
+@pytest.mark.parametrize("stream", NEEDED)
 def test_off_duty_what_a_press_needs_is_sent_though_its_alert_is_closed(stream: Stream) -> None:
     core = delivery()
     core.regime(on_duty=False, alert_open=False)

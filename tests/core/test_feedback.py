@@ -282,6 +282,21 @@ def test_what_was_cut_short_was_not_felt() -> None:
     assert player.take_felt() == []
 
 
+def test_what_is_broken_off_was_not_felt_and_a_pause_parts_it_from_what_comes() -> None:
+    player = FeedbackPlayer()
+    player.play(Pattern.ATTENTION, b"a test")
+    player.play(Pattern.ATTENTION, b"a message")
+    assert player.level(100.0)
+    player.play(Pattern.STORED, b"a test")
+    player.break_off(b"a test", 100.3)
+    player.play(Pattern.STORED, b"a call")
+    assert not player.level(100.3)
+    assert player.next_due() == pytest.approx(100.3 + PAUSE_S)
+    seen = levels(player, 100.3 + PAUSE_S)
+    assert pulses(seen) == pytest.approx([*Pattern.STORED.value, *Pattern.ATTENTION.value[::2]])
+    assert player.take_felt() == [Felt(Pattern.STORED, b"a call"), Felt(Pattern.ATTENTION, b"a message")]
+
+
 def test_what_gave_way_was_not_felt() -> None:
     player = FeedbackPlayer()
     for number in range(2 + MAX_WAITING):

@@ -78,6 +78,54 @@ def test_led_and_buzzer_obey_covert_at_once_and_the_motor_goes_on(factory: Facto
     assert (levels(hand), sounds(hand)) == ((0, 0), 0), "what was asked for last, while nobody saw it"
 
 
+def test_a_led_that_is_tested_is_lit_covert_too_and_the_buzzer_stays_silent(
+    factory: Factory, hand: BoardClient
+) -> None:
+    indicator = PinIndicator(factory, MOTOR, LED, BUZZER, covert=True)
+    indicator.light(True, tested=True)
+    indicator.vibrate(True)
+    assert (levels(hand), sounds(hand)) == ((1, 1), 0)
+    indicator.light(True)
+    assert levels(hand) == (1, 0), "as soon as the test is over it obeys again"
+
+
+@pytest.mark.parametrize(
+    ("pin", "code", "what"),
+    [(MOTOR, "vibration", "the vibration motor"), (LED, "led", "the LED"), (BUZZER, "buzzer", "the buzzer")],
+)
+def test_a_short_circuit_is_a_fault_of_that_line_alone_and_goes_with_it(
+    pin: int, code: str, what: str, factory: Factory, hand: BoardClient
+) -> None:
+    indicator = PinIndicator(factory, MOTOR, LED, BUZZER, covert=False)
+    hand.request("short", pin=pin, level=0)
+    indicator.vibrate(True)
+    indicator.light(True)
+    [fault] = indicator.faults()
+    assert (fault.code, fault.text) == (code, f"{what} at pin {pin} stays low when it is driven high")
+    assert "short circuit" in fault.next
+    working = {MOTOR, LED, BUZZER} - {pin}
+    assert all(hand.request("read", pin=other)["level"] == 1 for other in working), "the others work"
+    hand.request("short", pin=pin, level=None)
+    indicator.vibrate(False)
+    indicator.light(False)
+    assert indicator.faults() == ()
+
+
+def test_a_line_that_cannot_be_driven_is_a_fault_and_no_error(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indicator = PinIndicator(factory, MOTOR, LED, covert=False)
+
+    def gone(self: object, value: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("bondmate_sim.pin_factory.SimulatedPin._set_state", gone)
+    indicator.light(True)
+    indicator.vibrate(True)
+    assert [fault.code for fault in indicator.faults()] == ["vibration", "led"]
+    assert "Input/output error" in indicator.faults()[1].text
+
+
 def test_the_end_leaves_all_off_and_free(factory: Factory, hand: BoardClient) -> None:
     indicator = PinIndicator(factory, MOTOR, LED, BUZZER, covert=False)
     indicator.vibrate(True)

@@ -14,6 +14,9 @@ from bondmate_sim.lines import Level, Line
         (Line(function="output", output=1), 1),
         (Line(function="output", output=0, pull="up"), 0),
         (Line(function="output", output=1, driven=0), 1),
+        (Line(function="output", output=1, shorted=0), 0),
+        (Line(function="output", output=0, shorted=1), 1),
+        (Line(pull="up", driven=1, shorted=0), 0),
     ],
 )
 def test_who_drives_decides_the_level(line: Line, level: Level) -> None:
