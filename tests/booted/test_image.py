@@ -2,6 +2,9 @@
 
 import re
 
+import pytest
+
+from bondmate_image import progress
 from bondmate_sim.world import World
 from tests.booted.conftest import Bench, Image
 from tests.booted.machine import ANSWER_S, eventually
@@ -9,11 +12,11 @@ from tests.booted.machine import ANSWER_S, eventually
 OPEN_SOCKETS = {("udp", "systemd-network"), ("udp", "bondmated"), ("udp", "chronyd")}
 """DHCP's, and those from which the gateway and time servers are asked; nftables lets in only what was asked for."""
 
-ARMED_S = 10.0
-"""What a board may take from the first program after the kernel's to the armed button."""
+DAEMON_S = 45.0
+"""What the daemon may take from its start to the armed button, on QEMU's emulated processor on a busy computer.
 
-EMULATED = 8
-"""How many times slower the daemon starts on QEMU's emulated processor than ARMED_S counts with. docs/image.md."""
+A board has ten seconds from the first program to the armed button; that is for real ones to show (docs/image.md).
+"""
 
 
 def test_nothing_failed_at_the_start(bench: Bench) -> None:
@@ -24,13 +27,14 @@ def test_nothing_failed_at_the_start(bench: Bench) -> None:
     )
 
 
-def test_it_is_armed_soon(bench: Bench, record_property: object) -> None:
-    manager = _microseconds(bench, "", "UserspaceTimestampMonotonic")
-    daemon = _microseconds(bench, "bondmated", "ExecMainStartTimestampMonotonic")
-    armed = _microseconds(bench, "bondmated", "ActiveEnterTimestampMonotonic")
-    print(f"bondmated: started {(daemon - manager) / 1e6:.1f} s after userspace, armed {(armed - manager) / 1e6:.1f} s")
-    print(bench.machine.run("systemd-analyze critical-chain --no-pager bondmated.service"))
-    assert manager < daemon < armed
+def test_it_is_armed_soon(bench: Bench, capfd: pytest.CaptureFixture[str]) -> None:
+    """By the manager's own times, on the monotonic clock of the board."""
+    first = _seconds(bench, "", "UserspaceTimestampMonotonic")
+    started = _seconds(bench, "bondmated", "ExecMainStartTimestampMonotonic")
+    armed = _seconds(bench, "bondmated", "ActiveEnterTimestampMonotonic")
+    with capfd.disabled():
+        progress.say(f"armed {armed - first:.1f} s after the first program, {armed - started:.1f} s of it the daemon's")
+    assert first < started < armed < started + DAEMON_S
 
 
 def test_the_root_file_system_is_read_only(bench: Bench) -> None:
@@ -121,5 +125,5 @@ def _close(bench: Bench, world: World) -> None:
     eventually(lambda: (bench.alert() or {"state": "closed"})["state"] == "closed", ANSWER_S, "the alert to be over")
 
 
-def _microseconds(bench: Bench, unit: str, name: str) -> int:
-    return int(bench.machine.run(f"systemctl show {unit} --property={name} --value"))
+def _seconds(bench: Bench, unit: str, name: str) -> float:
+    return int(bench.machine.run(f"systemctl show {unit} --property={name} --value")) / 1e6
