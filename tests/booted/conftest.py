@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bondmate_image import build, cache, host, layout, recipe
+from bondmate_image import build, cache, host, layout, recipe, slot_state
 from bondmate_image.enrolment import NAME
 from bondmate_image.host import Tools
 from bondmate_image.recipe import Profile, Wanted
@@ -32,6 +32,15 @@ READY_S = 300.0
 
 BUTTON = 1
 """The virtual board's (recipe/root/usr/share/bondmate/boards/virt.toml): to ground, with a pull-up."""
+
+PAGE = 4096
+"""So many octets at once are written by a kernel that was told of less; nothing else lies in those pages."""
+
+MAY_BE_WRITTEN = (
+    *((offset, offset + PAGE) for offset in slot_state.OFFSETS),
+    (layout.DATA.start, CARD_OCTETS),
+)
+"""Places on the card: the slot state, and the data partition."""
 
 HOST = "10.0.2.2"
 """This computer, as QEMU's user network shows it to the board."""

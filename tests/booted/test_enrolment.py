@@ -1,7 +1,8 @@
 """The first start of a card that was flashed and enrolled by the technician's commands."""
 
-from bondmate_image import layout, slot_state
-from tests.booted.conftest import CARD_OCTETS, Bench, Enrolled
+from bondmate_image import layout
+from tests.booted import writes
+from tests.booted.conftest import MAY_BE_WRITTEN, PAGE, Bench, Enrolled
 
 
 def test_a_flashed_card_becomes_a_device_of_the_gateway(enrolled: Enrolled) -> None:
@@ -21,13 +22,5 @@ def test_it_is_not_looked_for_again(bench: Bench) -> None:
 
 def test_the_first_start_writes_where_it_may(enrolled: Enrolled) -> None:
     """The table once, for the data partition fills the card then; the boot partition, for the file is erased."""
-    may = [
-        (0, 512),
-        *((offset, offset + slot_state.OCTETS) for offset in slot_state.OFFSETS),
-        (layout.BOOT.start, layout.BOOT.start + layout.BOOT.size),
-        (layout.DATA.start, CARD_OCTETS),
-    ]
-    written = [each for each in enrolled.writes if each.octets]
-    assert [
-        each for each in written if not any(start <= each.at and each.at + each.octets <= end for start, end in may)
-    ] == []
+    boot = (layout.BOOT.start, layout.BOOT.start + layout.BOOT.size)
+    assert writes.elsewhere(enrolled.writes, *MAY_BE_WRITTEN, (0, PAGE), boot) == []

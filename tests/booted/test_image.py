@@ -12,7 +12,7 @@ from tests.booted.machine import ANSWER_S, eventually
 OPEN_SOCKETS = {("udp", "systemd-network"), ("udp", "bondmated"), ("udp", "chronyd")}
 """DHCP's, and those from which the gateway and time servers are asked; nftables lets in only what was asked for."""
 
-DAEMON_S = 45.0
+DAEMON_S = 60.0
 """What the daemon may take from its start to the armed button, on QEMU's emulated processor on a busy computer.
 
 A board has ten seconds from the first program to the armed button; that is for real ones to show (docs/image.md).

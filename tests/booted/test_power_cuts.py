@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
-from bondmate_image import layout, slot_state
+from bondmate_image import layout
 from bondmate_image.host import Tools
 from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.conftest import CARD_OCTETS, Bench, Image
+from tests.booted.conftest import MAY_BE_WRITTEN, Bench, Image
 from tests.booted.machine import ANSWER_S, eventually
-from tests.booted.writes import Write
 
 CUTS, LONG_CUTS = 20, 200
 PRESSES = 3
@@ -39,7 +38,7 @@ def test_confirmed_presses_outlive_power_cuts(
         eventually(lambda: not _alert_that_is(bench, "delivered"), ANSWER_S, "the alert to be over")
 
     kept = writes.read(log)
-    assert outside_its_places(kept) == []
+    assert writes.elsewhere(kept, *MAY_BE_WRITTEN) == []
 
     number = LONG_CUTS if request.config.getoption("--long") else CUTS
     chosen = random.Random(SEED)
@@ -56,19 +55,6 @@ def test_confirmed_presses_outlive_power_cuts(
         seen.add(len(promised))
     # else nothing was proven
     assert seen == set(range(PRESSES + 1))
-
-
-def outside_its_places(kept: list[Write]) -> list[Write]:
-    """The writes that are neither on the data partition nor to a copy of the slot state."""
-    may = [
-        *((offset, offset + slot_state.OCTETS) for offset in slot_state.OFFSETS),
-        (layout.DATA.start, CARD_OCTETS),
-    ]
-    return [
-        each
-        for each in kept
-        if each.octets and not any(start <= each.at and each.at + each.octets <= end for start, end in may)
-    ]
 
 
 def alerts(tools: Tools, card: Path, folder: Path) -> set[str]:

@@ -52,6 +52,15 @@ def read(log: Path) -> list[Write]:
     return found
 
 
+def elsewhere(writes: Sequence[Write], *places: tuple[int, int]) -> list[Write]:
+    """Return the writes that are not within any of the places, each from its first octet to behind its last one."""
+    return [
+        each
+        for each in writes
+        if each.octets and not any(start <= each.at and each.at + each.octets <= end for start, end in places)
+    ]
+
+
 def cut(log: Path, before: Path, writes: Sequence[Write], cuts: Sequence[int], seed: int) -> Iterator[tuple[int, Path]]:
     """For each number of entries in `cuts` (ascending): that number, and the card when the power went after so many.
 
