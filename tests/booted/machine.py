@@ -6,6 +6,7 @@ The octets of the image are not touched for that: QEMU hands systemd one unit mo
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -125,16 +126,16 @@ class Machine:
             ask = _monitor(monitor)
             ask("set_link", name="net", up=up)
 
-    def wait_for_console(self, words: str, timeout_s: float = BOOT_S) -> str:
-        """Until U-Boot or the kernel has written these words; all that was written so far."""
+    def wait_for_console(self, pattern: str) -> re.Match[str]:
+        """Until U-Boot or the kernel has written something that matches: the first that does."""
 
-        def look() -> str | None:
+        def look() -> re.Match[str] | None:
             assert self._process.poll() is None, (self.folder / "qemu").read_text(errors="replace")
             text = self.console.read_text(errors="replace") if self.console.exists() else ""
-            return text if words in text else None
+            return re.search(pattern, text)
 
         try:
-            return eventually(look, timeout_s, f"{words!r} on the console")
+            return eventually(look, BOOT_S, f"{pattern!r} on the console")
         except AssertionError as error:
             error.add_note(self.console_end())
             raise

@@ -39,9 +39,7 @@ def chosen(image: Image, card: Path) -> str:
     """The slot that U-Boot begins to start; the board is switched off then."""
     machine = Machine(image.tools, card.parent, card)
     try:
-        said = machine.wait_for_console("slots: booting ")
-        said = machine.wait_for_console("\n", ANSWER_S) if said.endswith("booting ") else said
-        return said.rpartition("slots: booting ")[2][0]
+        return machine.wait_for_console("slots: booting ([AB])")[1]
     finally:
         machine.stop()
 
