@@ -168,7 +168,10 @@ def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pyte
         writes.copy(enrolled.card, file)
     with started(image, card, world, logged=True) as machine:
         eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
-        machine.run("bondmatectl duty on")
+        # the button comes before the API
+        eventually(
+            lambda: machine.run("bondmatectl duty on >/dev/null && echo on") == "on", READY_S, "the shift to begin"
+        )
         yield Bench(machine, world, before)
 
 
