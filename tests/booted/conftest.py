@@ -28,7 +28,7 @@ from tests.booted.writes import Write
 CARD_OCTETS = 2 << 30
 """A card larger than the image."""
 
-READY_S = 300.0
+READY_S = 600.0
 
 BUTTON = 1
 """The virtual board's (recipe/root/usr/share/bondmate/boards/virt.toml): to ground, with a pull-up."""
@@ -126,7 +126,7 @@ def enrolled(image: Image, world: World, tmp_path_factory: pytest.TempPathFactor
         machine.run("sync")
         (row,) = world.at_gateway("devices")
         failed = machine.run("systemctl --failed --plain --no-legend --no-pager")
-        journal = machine.run("journalctl -b --no-pager -u 'bondmate*'")
+        journal = machine.run("journalctl -b --no-pager -o short-monotonic")
         log = machine.folder / "writes"
     return Enrolled(
         card, device, had, has_file(image.tools, card), status, row["state"], failed, journal, writes.read(log)

@@ -15,6 +15,11 @@ def test_the_file_is_gone_from_the_card(enrolled: Enrolled) -> None:
     assert (enrolled.had, enrolled.has) == (True, False), enrolled.journal
 
 
+def test_data_stays_mounted(enrolled: Enrolled) -> None:
+    """Though its partition has just been grown, and udev tells of it anew."""
+    assert "Unmounting data.mount" not in enrolled.journal, enrolled.journal
+
+
 def test_it_is_not_looked_for_again(bench: Bench) -> None:
     assert bench.machine.run("ls -A /run/bondmate-enrolment") == ""
     assert bench.machine.run("systemctl is-active bondmate-erase") == "inactive"

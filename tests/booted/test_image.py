@@ -6,7 +6,7 @@ import pytest
 
 from bondmate_image import progress
 from bondmate_sim.world import World
-from tests.booted.conftest import Bench, Image
+from tests.booted.conftest import READY_S, Bench, Image
 from tests.booted.machine import ANSWER_S, eventually
 
 OPEN_SOCKETS = {("udp", "systemd-network"), ("udp", "bondmated"), ("udp", "chronyd")}
@@ -50,9 +50,6 @@ def test_the_data_partition_fills_the_card(bench: Bench) -> None:
     assert blocks * 4096 > 0.9 * size * 512
     options = bench.machine.run("findmnt -n -o OPTIONS /data").split(",")
     assert {"rw", "nosuid", "nodev", "noexec"} <= set(options)
-    # whatever udev says of the card while it is used
-    bound = bench.machine.run("systemctl show data.mount --property=BindsTo,StopPropagatedFrom,Requires")
-    assert ".device" not in bound
 
 
 def test_nothing_listens_but_what_has_to(bench: Bench) -> None:
@@ -84,7 +81,7 @@ def test_it_says_which_version_it_is(bench: Bench, image: Image) -> None:
 
 
 def test_a_press_on_a_real_line_becomes_a_verified_receipt(bench: Bench, world: World) -> None:
-    eventually(lambda: bench.ctl("status")["fix"], ANSWER_S, "a fix")
+    eventually(lambda: bench.ctl("status")["fix"], READY_S, "a fix")
     assert bench.alert() is None
     bench.press()
     alert = _delivered(bench)
