@@ -16,10 +16,10 @@ B_FIRST = {"BOOT_ORDER": "B A", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
 
 
 @pytest.fixture
-def card(enrolled: Enrolled, tmp_path: Path) -> Iterator[Path]:
-    """The card of an enrolled device, to be damaged."""
+def card(image: Image, tmp_path: Path) -> Iterator[Path]:
+    """A card as it is flashed, to be damaged; U-Boot alone runs from it."""
     made = tmp_path / "card.img"
-    writes.copy(enrolled.card, made)
+    writes.copy(image.file, made)
     yield made
     made.unlink()
 
@@ -44,8 +44,10 @@ def chosen(image: Image, card: Path) -> str:
         machine.stop()
 
 
-def test_a_kernel_that_is_damaged_falls_back(image: Image, enrolled: Enrolled, world: World, card: Path) -> None:
+def test_a_kernel_that_is_damaged_falls_back(image: Image, enrolled: Enrolled, world: World, tmp_path: Path) -> None:
     """Three tries of A, each told on the console; then B, which is marked good, and A is not tried again."""
+    card = tmp_path / "card.img"
+    writes.copy(enrolled.card, card)
     offset = f"/work/{card.name}?offset={layout.SLOT_A.start}"
     listed = image.tools.run(card.parent, "debugfs", "-R", "ls -p /boot", offset)
     (kernel,) = [line.split("/")[5] for line in listed.splitlines() if "/vmlinuz-" in line]
