@@ -135,7 +135,7 @@ def enrolled(image: Image, world: World, tmp_path_factory: pytest.TempPathFactor
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A board that has booted, the gateway at which it is enrolled, and the card as it was before this start."""
+    """A board that has booted, the gateway at which it is enrolled, and the data partition before this start."""
 
     machine: Machine
     world: World
@@ -164,8 +164,8 @@ def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pyte
     """An enrolled device that was started again and has said READY, on duty in the open, with a modem."""
     folder = tmp_path_factory.mktemp("bench")
     card, before = folder / "card.img", folder / "before.img"
-    for file in (card, before):
-        writes.copy(enrolled.card, file)
+    writes.copy(enrolled.card, card)
+    writes.copy(enrolled.card, before, layout.DATA.start)
     with started(image, card, world, logged=True) as machine:
         eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
         # the button comes before the API

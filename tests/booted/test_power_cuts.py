@@ -1,5 +1,6 @@
 """The power goes at any write of a start and of alerts: what was confirmed is kept, and nothing else was touched."""
 
+import itertools
 import random
 import shutil
 import sqlite3
@@ -42,14 +43,13 @@ def test_confirmed_presses_outlive_power_cuts(
 
     number = LONG_CUTS if request.config.getoption("--long") else CUTS
     chosen = random.Random(SEED)
-    first = confirmed[0][0]
-    # a quarter of them anywhere in the start, the others where alerts are open
-    cuts = sorted(
-        chosen.randrange(first) if place % 4 == 0 else chosen.randrange(first, len(kept) + 1) for place in range(number)
-    )
+    # as many in the start as behind each of the alerts
+    bounds = [0, *(since for since, _ in confirmed), len(kept) + 1]
+    stretches = list(itertools.pairwise(bounds))
+    cuts = sorted(chosen.randrange(*stretches[place % len(stretches)]) for place in range(number))
     seen = set()
-    for at, card in writes.cut(log, bench.before, kept, cuts, SEED):
-        held = alerts(image.tools, card, tmp_path)
+    for at, data in writes.cut(log, bench.before, writes.moved(kept, layout.DATA.start), cuts, SEED):
+        held = alerts(image.tools, data, tmp_path)
         promised = {alert for since, alert in confirmed if since <= at}
         assert promised <= held, f"cut after {at} of {len(kept)} writes: {promised - held} was confirmed, and is lost"
         seen.add(len(promised))
@@ -57,18 +57,15 @@ def test_confirmed_presses_outlive_power_cuts(
     assert seen == set(range(PRESSES + 1))
 
 
-def alerts(tools: Tools, card: Path, folder: Path) -> set[str]:
-    """The alerts in the store of a card, after its file system was put in order as at a start."""
+def alerts(tools: Tools, data: Path, folder: Path) -> set[str]:
+    """The alerts in the store of a data partition, after its file system was put in order as at a start."""
     state = folder / "state"
     shutil.rmtree(state, ignore_errors=True)
-    state.mkdir()
-    shutil.move(card, folder / "card")
-    data = f"/work/card?offset={layout.DATA.start}"
-    checked = subprocess.run(
-        tools.command(folder, ["e2fsck", "-fy", data]), capture_output=True, text=True, check=False
-    )  # fmt: skip
+    data = data.rename(folder / "data.ext4")
+    check = tools.command(folder, ["e2fsck", "-fy", "/work/data.ext4"])
+    checked = subprocess.run(check, capture_output=True, text=True, check=False)
     assert checked.returncode in {0, 1}, checked.stdout
-    tools.run(folder, "debugfs", "-R", "rdump /bondmate/state /work", data)
+    tools.run(folder, "debugfs", "-R", "rdump /bondmate/state /work", "/work/data.ext4")
     if not (state / "outbox.db").exists():  # the device had not opened its store for the first time
         return set()
     with sqlite3.connect(state / "outbox.db") as store:

@@ -8,7 +8,7 @@ import os
 import random
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _SUPER = struct.Struct("<QQQI")
@@ -50,6 +50,11 @@ def read(log: Path) -> list[Write]:
             found.append(Write(at * sector, octets, place, bool(flags & _FLUSH), bool(flags & _FUA)))
             place += octets
     return found
+
+
+def moved(writes: Sequence[Write], since: int) -> list[Write]:
+    """Return them as a file has them that begins at `since` on the card; one before that writes nothing there."""
+    return [replace(each, at=each.at - since, octets=each.octets if each.at >= since else 0) for each in writes]
 
 
 def elsewhere(writes: Sequence[Write], *places: tuple[int, int]) -> list[Write]:
@@ -95,12 +100,12 @@ def cut(log: Path, before: Path, writes: Sequence[Write], cuts: Sequence[int], s
     made.unlink(missing_ok=True)
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a file of which most is holes, and keep them. It is synced by nobody: it is for this process."""
+def copy(source: Path, target: Path, since: int = 0) -> None:
+    """Copy a file of which most is holes, from an octet on, and keep them. It is synced by nobody: it is for tests."""
     size = source.stat().st_size
     with source.open("rb") as given, target.open("wb") as taken:
-        os.truncate(taken.fileno(), size)
-        at = 0
+        os.truncate(taken.fileno(), size - since)
+        at = since
         while at < size:
             try:
                 at = os.lseek(given.fileno(), at, os.SEEK_DATA)
@@ -108,4 +113,4 @@ def copy(source: Path, target: Path) -> None:
                 break
             end = os.lseek(given.fileno(), at, os.SEEK_HOLE)
             while at < end:
-                at += os.copy_file_range(given.fileno(), taken.fileno(), end - at, at, at)
+                at += os.copy_file_range(given.fileno(), taken.fileno(), end - at, at, at - since)
