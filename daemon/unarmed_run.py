@@ -79,7 +79,7 @@ class UnarmedRun:
     async def _run(self, stack: contextlib.AsyncExitStack) -> None:
         configuration, gpio = self._configuration, self._configuration.gpio
         claim(configuration.device.state_dir, stack)
-        factory = pins.open_factory(gpio.factory)
+        factory = pins.open_factory(gpio.factory, gpio.chip)
         stack.callback(factory.close)
         indicator = pin_indicator(factory, configuration)
         stack.callback(indicator.close)

@@ -1,14 +1,16 @@
 """`bondmate-image build`: from this repository to an image, and the papers that go with it."""
 
 import argparse
+import hashlib
 import re
 import shutil
 import tempfile
 from pathlib import Path
 
-from bondmate_image import cache, card, environment, host, packages, papers, progress, recipe, root
+from bondmate_image import cache, card, environment, host, packages, papers, progress, recipe, root, trust
 from bondmate_image.cache import Cache
 from bondmate_image.recipe import Profile, Wanted
+from bondmate_image.trust import Trust
 
 
 def add_parser(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,6 +31,15 @@ def add_parser(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument(
         "--sign-key", type=Path, metavar="PEM", help="a private key, P-256 or Ed25519, that signs the list of checksums"
+    )
+    parser.add_argument(
+        "--force-key", type=Path, metavar="PEM", help="the force's public key, which signs the cards' enrolment files"
+    )
+    parser.add_argument(
+        "--update-keyring",
+        type=Path,
+        metavar="PEM",
+        help="certificates of the authorities whose signers' updates count",
     )
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to put the image")
 
@@ -54,6 +65,7 @@ def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
         python = environment.installed(tree)
         digest = papers.sha256(made)
         hashes = {"image": digest, "slot": papers.sha256(slot.file_system)}
+        hashes |= {place.name: hashlib.sha256(pem).hexdigest() for place, pem in wanted.trust.files().items()}
         manifest, sbom = out / f"{wanted.name}.manifest.json", out / f"{wanted.name}.cdx.json"
         manifest.write_text(papers.manifest(wanted, debian.installed, python, hashes), encoding="utf-8")
         sbom.write_text(papers.sbom(wanted, debian.installed, python), encoding="utf-8")
@@ -64,12 +76,25 @@ def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
             sums.with_suffix(".sha256.sig").write_bytes(papers.sign(sums.read_bytes(), sign_key))
     if sign_key is None:
         progress.say(f"{sums} is not signed: --sign-key signs it")
+    if wanted.trust.force_key is None:
+        progress.say(
+            "THIS IMAGE BELIEVES NO ENROLMENT FILE: no card of it can be enrolled. --force-key makes one that can"
+        )
+    if wanted.trust.keyring is None:
+        progress.say(
+            "THIS IMAGE BELIEVES NO UPDATE: its cards have to be flashed anew. --update-keyring makes one that does"
+        )
     progress.say(f"{made}")
     return made
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    wanted = Wanted(arguments.version or recipe.version(), arguments.profile, recipe.epoch())
+    epoch = recipe.epoch()
+    believed = Trust(
+        None if arguments.force_key is None else trust.force_key(arguments.force_key),
+        None if arguments.update_keyring is None else trust.keyring(arguments.update_keyring, epoch),
+    )
+    wanted = Wanted(arguments.version or recipe.version(), arguments.profile, epoch, believed)
     image(wanted, arguments.out, arguments.sign_key)
 
 

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from bondmate_image.errors import ImageError
+from bondmate_image.trust import Trust
 
 RECIPE = Path(__file__).resolve().parent / "recipe"
 
@@ -24,11 +25,12 @@ class Profile(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One image: its version, for whom, and the time that its files have, in seconds of UNIX time."""
+    """One image: its version, for whom, the time that its files have, in seconds of UNIX time, and whom it believes."""
 
     version: str
     profile: Profile
     epoch: int
+    trust: Trust = field(default_factory=Trust)
 
     @property
     def name(self) -> str:

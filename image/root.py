@@ -27,6 +27,9 @@ _NOT_ON_A_DEVICE = (
     "usr/lib/linux-image-*", "var/cache/*", "var/lib/apt/*", "var/lib/dpkg/*-old", "var/lib/initramfs-tools/*",
     "var/log/*",
 )  # fmt: skip
+VERSION = Path("usr/share/bondmate/version")
+"""One line: what the image calls itself."""
+
 _DIRECTORIES = ("boot/firmware", "data", "run", "tmp", "dev")
 
 _PACK = """
@@ -59,6 +62,7 @@ def slot(cache_: Cache, tools: Tools, wanted: Wanted, packages: Packages, enviro
         *(wanted.version, wanted.profile.value, str(wanted.epoch), _PACK, UUID, str(layout.SLOT_A.size)),
         *(*_NOT_ON_A_DEVICE, str(packages.archive.parent.name), str(environment.name)),
         *(cache.tree(overlay) for overlay in overlays),
+        *(part for place, pem in wanted.trust.files().items() for part in (str(place), pem)),
     ]
 
     def make(folder: Path) -> None:
@@ -116,7 +120,7 @@ def lay(overlay: Path, root: Path) -> None:
 
 
 def finish(root: Path, wanted: Wanted) -> None:
-    """Write what no file of the recipe can say: the version, names without one, where the kernel is."""
+    """Write what no file of the recipe can say: the version, whom to believe, empty names, where the kernel is."""
     for name in _DIRECTORIES:
         (root / name).mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)
@@ -125,6 +129,10 @@ def finish(root: Path, wanted: Wanted) -> None:
     (root / "etc/machine-id").write_text("")
     with (root / "usr/lib/os-release").open("a", encoding="utf-8") as file:
         file.write(f"IMAGE_ID=bondmate\nIMAGE_VERSION={wanted.version}\nVARIANT_ID={wanted.profile.value}\n")
+    for place, content in {VERSION: f"{wanted.version}\n".encode(), **wanted.trust.files()}.items():
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).write_bytes(content)
+        (root / place).chmod(0o644)
     for link, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd.img", "initrd.img-*")):
         found = list((root / "boot").glob(pattern))
         if len(found) != 1:

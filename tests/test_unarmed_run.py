@@ -1,6 +1,7 @@
 """What a device without credentials finds on its disk, and makes of it. Whole runs are tests/e2e's."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ import pytest
 
 from bondmate import config, credentials, identity, network, unarmed_run
 from bondmate.config import Configuration
+from bondmate.errors import LocalError
 from bondmate.faults import Faults
 from bondmate.unarmed_run import UnarmedRun, _look, _NotYetError
 from tests.enrolment_desk import KID, Force, new_key, pem
@@ -119,6 +121,12 @@ def test_an_enrolment_that_fails_as_nobody_expected_is_said_and_tried_again(
     run = UnarmedRun(configuration, Faults())
     asyncio.run(run._until_armable(Said(), None))  # type: ignore[arg-type]
     assert Said.why == ["not enrolled yet: enrolling failed: lakers is not there"] * 2
+
+
+def test_its_button_is_on_the_chip_that_is_configured(configuration: Configuration) -> None:
+    gpio = replace(configuration.gpio, factory="gpiod", chip="some-chip")
+    with pytest.raises(LocalError, match="no GPIO chip labelled 'some-chip'"):
+        asyncio.run(UnarmedRun(replace(configuration, gpio=gpio), Faults()).serve())
 
 
 def test_the_disk_is_looked_at_soon_again() -> None:

@@ -1,35 +1,49 @@
-"""The image, built once, and a board that runs it, with a gateway and a receiver beside it."""
+"""The image, built once; a card that was flashed with it and enrolled; and a board that runs it, beside a gateway."""
 
-import datetime
+import contextlib
+import json
 import os
 import shutil
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bondmate_image import build, cache, host, recipe
+from bondmate_image import build, cache, host, layout, recipe, slot_state
+from bondmate_image.enrolment import NAME
 from bondmate_image.host import Tools
 from bondmate_image.recipe import Profile, Wanted
-from bondmate_sim import walk
+from bondmate_image.trust import Trust
+from bondmate_sim.commands import run
+from bondmate_sim.mobile import Mobile
 from bondmate_sim.settings import Settings
 from bondmate_sim.world import World
-from tests.booted.machine import Machine, eventually, write_data
+from tests.booted import writes
+from tests.booted.machine import ANSWER_S, Machine, eventually
+from tests.booted.outside import outside
+from tests.booted.writes import Write
 
-CARD_OCTETS = 4 << 30
+CARD_OCTETS = 2 << 30
 """A card larger than the image."""
 
-DAEMON = 900
-"""The daemon's user (recipe/root/usr/lib/sysusers.d)."""
-
-READY_S = 300.0
+READY_S = 600.0
 
 BUTTON = 1
 """The virtual board's (recipe/root/usr/share/bondmate/boards/virt.toml): to ground, with a pull-up."""
+
+PAGE = 4096
+"""So many octets at once are written by a kernel that was told of less; nothing else lies in those pages."""
+
+MAY_BE_WRITTEN = (
+    *((offset, offset + PAGE) for offset in slot_state.OFFSETS),
+    (layout.DATA.start, CARD_OCTETS),
+)
+"""Places on the card: the slot state, and the data partition."""
+
+HOST = "10.0.2.2"
+"""This computer, as QEMU's user network shows it to the board."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -39,6 +53,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(0))
             if not config.getoption("--image"):
                 item.add_marker(pytest.mark.skip(reason="boots an image: runs with ./dev image-test"))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A gateway, and a modem with the operator's network between the two."""
+    made = World(tmp_path_factory.mktemp("world") / "world", Settings(mobile=Mobile(bearer="lte")))
+    with made:
+        made.start_gateway()
+        made.mobile.start_relay(made.gateway_port)
+        made.mobile.start_modem()
+        yield made
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,79 +76,135 @@ class Image:
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """The release image, as `bondmate-image build` makes it."""
-    wanted = Wanted(recipe.version(), Profile.RELEASE, recipe.epoch())
+def image(world: World, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The release image, as `bondmate-image build` makes it, for the force of that gateway."""
+    trust = Trust(force_key=world.at_gateway("force-key")["public_key_pem"].encode())
+    wanted = Wanted(recipe.version(), Profile.RELEASE, recipe.epoch(), trust)
     made = build.image(wanted, tmp_path_factory.mktemp("image"))
     return Image(made, wanted, host.tools(cache.Cache(cache.standard_directory())))
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """A board that has booted, and the gateway at which it is enrolled."""
+class Enrolled:
+    """A card whose device was enrolled at its first start, and what was seen of that. The board is off again."""
 
-    machine: Machine
-    world: World
+    card: Path
+    device: str
+    had: bool
+    """Whether the enrolment file was on the card before."""
+    has: bool
+    """Whether it is there now."""
+    status: dict[str, Any]
+    at_gateway: str
+    failed: str
+    journal: str
+    writes: list[Write]
 
 
 @pytest.fixture(scope="session")
-def bench(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """An enrolled device that has said READY, in the open, with a gateway that it can reach."""
-    folder = tmp_path_factory.mktemp("board")
+def enrolled(image: Image, world: World, tmp_path_factory: pytest.TempPathFactory) -> Enrolled:
+    """Flash and enrol a card by the technician's own commands, start a board with it once, and cut its power."""
+    folder = tmp_path_factory.mktemp("first")
     card = folder / "card.img"
-    subprocess.run(["cp", "--sparse=always", image.file, card], check=True)
+    card.touch()
     os.truncate(card, CARD_OCTETS)
-    world = World(tmp_path_factory.mktemp("world"), Settings())
-    world.start_gateway()
-    machine = None
-    stop = threading.Event()
+    run("bondmate-image", "flash", image.file, card)
+    address = f"coap://{HOST}:{world.gateway_port}"
+    device = run(
+        "bondmate-image", "enrol", "--gateway", world.gateway_data, "--address", address, card
+    ).split()[1]  # fmt: skip
+    had = has_file(image.tools, card)
+    with started(image, card, world, logged=True) as machine:
+        eventually(
+            lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY"
+        )  # fmt: skip
+        status = eventually(lambda: _armed(machine), READY_S, "the device to be armed")
+        eventually(
+            lambda: machine.run("systemctl is-active bondmate-erase") in {"active", "failed"},
+            ANSWER_S, "the card's file to be erased",
+        )  # fmt: skip
+        machine.run("sync")
+        (row,) = world.at_gateway("devices")
+        failed = machine.run("systemctl --failed --plain --no-legend --no-pager")
+        journal = machine.run("journalctl -b --no-pager -o short-monotonic")
+        log = machine.folder / "writes"
+    return Enrolled(
+        card, device, had, has_file(image.tools, card), status, row["state"], failed, journal, writes.read(log)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A board that has booted, the gateway at which it is enrolled, and the data partition before this start."""
+
+    machine: Machine
+    world: World
+    before: Path
+
+    def ctl(self, *words: str) -> Any:
+        """`bondmatectl … --json` on the device, parsed."""
+        return json.loads(self.machine.run(f"bondmatectl {' '.join(words)} --json"))
+
+    def alert(self) -> dict[str, Any] | None:
+        """The device's newest alert while it is open."""
+        shown: dict[str, Any] | None = self.ctl("status")["alert"]
+        return shown
+
+    def press(self) -> None:
+        """Hold the button until it was felt."""
+        known = self.alert()
+        with self.machine.lines() as lines:
+            lines.set(BUTTON, high=False)
+            eventually(lambda: self.alert() != known, ANSWER_S, "the press to be felt")
+            lines.set(BUTTON, high=True)
+
+
+@pytest.fixture(scope="session")
+def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """An enrolled device that was started again and has said READY, on duty in the open, with a modem."""
+    folder = tmp_path_factory.mktemp("bench")
+    card, before = folder / "card.img", folder / "before.img"
+    writes.copy(enrolled.card, card)
+    writes.copy(enrolled.card, before, layout.DATA.start)
+    with started(image, card, world, logged=True) as machine:
+        eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
+        # the button comes before the API
+        eventually(
+            lambda: machine.run("bondmatectl duty on >/dev/null && echo on") == "on", READY_S, "the shift to begin"
+        )
+        yield Bench(machine, world, before)
+
+
+@contextlib.contextmanager
+def started(image: Image, card: Path, world: World, *, logged: bool = False) -> Iterator[Machine]:
+    """Start a board with a card, with receiver and modem; at the end its power is cut."""
+    machine = Machine(image.tools, card.parent, card, logged=logged)
     try:
-        write_data(image.tools, card, folder, _enrolled(world, folder / "tree"))
-        machine = Machine(image.tools, folder, card)
         with machine.lines() as lines:
             lines.set(BUTTON, high=True)  # nobody drives it otherwise, and low is pressed
-        threading.Thread(target=_receiver, args=(machine, stop), daemon=True).start()
-        machine.wait_for_shell()
-        eventually(lambda: _is_active(machine), READY_S, "bondmated to say READY")
-        yield Bench(machine, world)
+        with outside(machine, world.mobile.modem_link):
+            machine.wait_for_shell()
+            yield machine
+    except BaseException as error:
+        with contextlib.suppress(OSError, AssertionError):
+            error.add_note(machine.run("journalctl -b --no-pager -o short-monotonic | tail -n 200"))
+        raise
     finally:
-        stop.set()
-        if machine is not None:
-            machine.stop()
-        world.close()
+        machine.stop()
 
 
-def _is_active(machine: Machine) -> bool:
-    return machine.run("systemctl is-active bondmated") == "active"
+def has_file(tools: Tools, card: Path) -> bool:
+    """Whether an enrolment file is on a card's boot partition."""
+    partition = f"/work/{card.name}@@{layout.BOOT.start}"
+    return f"::/{NAME}" in tools.run(card.parent, "mdir", "-b", "-i", partition, "::").lower().splitlines()
 
 
-def _enrolled(world: World, tree: Path) -> Path:
-    """A data partition with the credentials of a device that was enrolled at the world's gateway."""
-    world.relay_port = world.gateway_port
-    world.enrol()
-    kept = tree / "bondmate/credentials"
-    kept.mkdir(parents=True)
-    text = (world.directory / "credentials/credentials.json").read_text(encoding="utf-8")
-    # 10.0.2.2 is the host, seen through QEMU's user network
-    (kept / "credentials.json").write_text(text.replace("127.0.0.1", "10.0.2.2"), encoding="utf-8")
-    (kept / "credentials.json").chmod(0o600)
-    kept.chmod(0o700)
-    for path in (kept, kept / "credentials.json"):
-        os.chown(path, DAEMON, DAEMON)
-    return tree
-
-
-def _receiver(machine: Machine, stop: threading.Event) -> None:
-    """Be a receiver on the second serial port, once a second, until told to stop."""
-    route = (walk.parse_point("38.722252,-9.139337"), walk.parse_point("38.723252,-9.139337"))
-    with machine.serial() as line:
-        begun = time.monotonic()
-        while not stop.wait(1.0):
-            motion = walk.walk(route, time.monotonic() - begun)
-            try:
-                line.sendall(walk.speak(motion, datetime.datetime.now(datetime.UTC)))
-            except OSError:
-                return
+def _armed(machine: Machine) -> dict[str, Any] | None:
+    try:
+        status: dict[str, Any] = json.loads(machine.run("bondmatectl status --json"))
+    except ValueError:  # its API is not there yet, or closed for a moment while it becomes armed
+        return None
+    return status if status["state"] in {"armed", "degraded"} else None
 
 
 @pytest.fixture
@@ -131,7 +212,7 @@ def fresh_cache(tmp_path: Path) -> cache.Cache:
     """A cache that has the tools and the packages, and nothing that is made of them."""
     made = tmp_path / "cache"
     made.mkdir()
-    for pattern in ("tools-*", "packages-*", "environment-*"):
+    for pattern in ("tools-*", "packages-*"):
         for stage in cache.standard_directory().glob(pattern):
             if stage.is_dir():
                 (made / stage.name).symlink_to(stage)

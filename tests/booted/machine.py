@@ -1,4 +1,4 @@
-"""The image in QEMU: a board with two serial ports, GPIO lines driven from outside, and a shell for the tests.
+"""The image in QEMU: a board with a receiver's and a modem's serial port, GPIO lines driven from outside, and a shell.
 
 The octets of the image are not touched for that: QEMU hands systemd one unit more (systemd.system-credentials(7)).
 """
@@ -6,23 +6,24 @@ The octets of the image are not touched for that: QEMU hands systemd one unit mo
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bondmate_image import layout
 from bondmate_image.host import Tools
 
 T = TypeVar("T")
 
-BOOT_S = 400.0
+BOOT_S = 600.0
 """An idle computer takes 70 s, and one that runs other tests too takes several times as long."""
 
-ANSWER_S = 120.0
+ANSWER_S = 300.0
 
 _UNIT = """[Unit]
 DefaultDependencies=no
@@ -39,18 +40,22 @@ _CREDENTIALS = {"systemd.extra-unit.p.service": _UNIT, "udev.rules.p": _RULE}
 
 
 def eventually(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
-    """Look at the real thing until it gives something true."""
+    """Look at the real thing until it gives something true.
+
+    Not often: what looks runs on the emulated processor too, where Python alone takes seconds to start.
+    """
     deadline = time.monotonic() + timeout_s
     while not (seen := look()):
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
-        time.sleep(0.2)
+        time.sleep(1.0)
     return seen
 
 
 class Machine:
     """A running board. `folder` is seen by QEMU as /work; it holds the card and the sockets."""
 
-    def __init__(self, tools: Tools, folder: Path, card: Path) -> None:
+    def __init__(self, tools: Tools, folder: Path, card: Path, *, logged: bool = False) -> None:
+        """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py)."""
         self.folder = folder
         self.console = folder / "console"
         for name, text in _CREDENTIALS.items():
@@ -63,15 +68,11 @@ class Machine:
                 *("qemu-system-aarch64", "-M", "virt,acpi=off,gic-version=2", "-cpu", "cortex-a72", "-smp", "2"),
                 *("-m", "1024", "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/work/u-boot.bin"),
                 *("-display", "none", "-nodefaults", "-serial", "file:/work/console"),
-                *(
-                    "-drive",
-                    f"file=/work/{card.name},if=none,id=card,format=raw",
-                    "-device",
-                    "virtio-blk-pci,drive=card",
-                ),
+                *(*_drive(folder, card, logged=logged), "-device", "virtio-blk-pci,drive=card"),
                 *("-device", "i6300esb", "-device", "virtio-rng-pci"),
                 *("-device", "virtio-serial-pci", *_socket("shell"), "-device", "virtconsole,chardev=shell"),
                 *(*_socket("serial"), "-device", "pci-serial,chardev=serial"),
+                *(*_socket("modem"), "-device", "pci-serial,chardev=modem"),
                 *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
                 *("-qmp", "unix:/work/qmp,server=on,wait=off"),
                 *("-qtest", "unix:/work/qtest,server=on,wait=off", "-qtest-log", "/dev/null"),
@@ -115,9 +116,29 @@ class Machine:
         text = said.decode(errors="replace").replace("\r", "")
         return text.rpartition(end)[0].rpartition(begin)[2].strip()
 
-    def serial(self) -> socket.socket:
-        """Return the other end of the second serial port, /dev/ttyS0 in there."""
-        return eventually(lambda: self._connect("serial"), ANSWER_S, "the serial port")
+    def serial(self, name: str = "serial") -> socket.socket:
+        """Return the other end of a serial port: "serial" is /dev/ttyS0 in there (receiver), "modem" /dev/ttyS1."""
+        return eventually(lambda: self._connect(name), ANSWER_S, "the serial port")
+
+    def link(self, *, up: bool) -> None:
+        """Put the network's cable in, or pull it out."""
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
+            ask = _monitor(monitor)
+            ask("set_link", name="net", up=up)
+
+    def wait_for_console(self, pattern: str) -> re.Match[str]:
+        """Until U-Boot or the kernel has written something that matches: the first that does."""
+
+        def look() -> re.Match[str] | None:
+            assert self._process.poll() is None, (self.folder / "qemu").read_text(errors="replace")
+            text = self.console.read_text(errors="replace") if self.console.exists() else ""
+            return re.search(pattern, text)
+
+        try:
+            return eventually(look, BOOT_S, f"{pattern!r} on the console")
+        except AssertionError as error:
+            error.add_note(self.console_end())
+            raise
 
     @contextlib.contextmanager
     def lines(self) -> Iterator["Lines"]:
@@ -170,20 +191,43 @@ class Lines:
 
 def _find_chip(monitor: socket.socket) -> str:
     """Return where the chip stands among QEMU's devices; no option gives it a name."""
+    place = "/machine/unattached"
+    found = _monitor(monitor)("qom-list", path=place)
+    (chip,) = [each["name"] for each in found if each["type"] == "child<pl061>"]
+    return f"{place}/{chip}"
+
+
+def _monitor(monitor: socket.socket) -> Callable[..., Any]:
+    """Return what asks QEMU's monitor for one command (QMP)."""
     answers = monitor.makefile("r")
     answers.readline()  # the greeting
 
-    def ask(name: str, **arguments: str) -> list[dict[str, str]]:
+    def ask(name: str, **arguments: object) -> Any:
         monitor.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
         while "return" not in (answer := json.loads(answers.readline())):
             assert "error" not in answer, answer
-        found: list[dict[str, str]] = answer["return"]
-        return found
+        return answer["return"]
 
     ask("qmp_capabilities")
-    place = "/machine/unattached"
-    (chip,) = [each["name"] for each in ask("qom-list", path=place) if each["type"] == "child<pl061>"]
-    return f"{place}/{chip}"
+    return ask
+
+
+def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:
+    """Return the card as a block device of QEMU's, called "card".
+
+    What the board flushes stays in this computer's memory: its disk is not what is tested, and others wait for it.
+    """
+
+    def file(name: str, node: str) -> dict[str, object]:
+        return {"driver": "file", "filename": f"/work/{name}", "node-name": node, "cache": {"no-flush": True}}
+
+    nodes, under = [file(card.name, "held")], "held"
+    if logged:
+        (folder / "writes").write_bytes(b"")
+        nodes.append(file("writes", "writes"))
+        nodes.append({"driver": "blklogwrites", "file": under, "log": "writes", "node-name": (under := "logged")})
+    nodes.append({"driver": "raw", "file": under, "node-name": "card"})
+    return [word for node in nodes for word in ("-blockdev", json.dumps(node))]
 
 
 def _socket(name: str) -> tuple[str, str]:

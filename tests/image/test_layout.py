@@ -48,7 +48,9 @@ def test_what_is_no_table_is_refused() -> None:
 def test_the_recipe_names_the_partitions_of_this_layout() -> None:
     fstab = (ROOT / "etc/fstab").read_text()
     assert f"PARTUUID={layout.partuuid(DATA)} /data ext4 " in fstab
-    assert f"PARTUUID={layout.partuuid(BOOT)} /boot/firmware vfat " in fstab
+    for unit in ("bondmate-enrolment", "bondmate-erase"):
+        text = (ROOT / f"usr/lib/systemd/system/{unit}.service").read_text()
+        assert f"/dev/disk/by-partuuid/{layout.partuuid(BOOT)}:/boot/firmware:" in text
     slots = re.findall(r"by-partuuid/(\S+)", (ROOT / "etc/rauc/system.conf").read_text())
     assert slots == [layout.partuuid(SLOT_A), layout.partuuid(SLOT_B)]
     rule = (ROOT / "usr/lib/udev/rules.d/90-bondmate-card.rules").read_text()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from bondmate_image import root
 from bondmate_image.errors import ImageError
 from bondmate_image.recipe import Profile, Wanted
+from bondmate_image.trust import FORCE_KEY, KEYRING, Trust
 
 WANTED = Wanted("1.2.3", Profile.BENCH, 1_700_000_000)
 
@@ -80,10 +82,20 @@ def test_the_system_says_what_it_is(tmp_path: Path) -> None:
     assert (tree / "usr/lib/os-release").read_text() == (
         "ID=debian\nIMAGE_ID=bondmate\nIMAGE_VERSION=1.2.3\nVARIANT_ID=bench\n"
     )
+    assert (tree / root.VERSION).read_text() == "1.2.3\n"
     assert (tree / "etc/machine-id").read_text() == ""
     assert (tree / "boot/vmlinuz").resolve() == (tree / "boot/vmlinuz-6").resolve()
     assert (tree / "boot/initrd.img").resolve() == (tree / "boot/initrd.img-6").resolve()
     assert (tree / "data").is_dir()
+
+
+def test_whom_to_believe_is_in_the_image(tmp_path: Path) -> None:
+    tree = _bootable(tmp_path)
+    root.finish(tree, WANTED)
+    assert not any((tree / place).exists() for place in (FORCE_KEY, KEYRING))
+    root.finish(tree, replace(WANTED, trust=Trust(b"a key", b"certificates")))
+    assert ((tree / FORCE_KEY).read_bytes(), (tree / KEYRING).read_bytes()) == (b"a key", b"certificates")
+    assert {(tree / place).stat().st_mode & 0o777 for place in (FORCE_KEY, KEYRING)} == {0o644}
 
 
 @pytest.mark.parametrize("kernels", [0, 2])

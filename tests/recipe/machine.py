@@ -222,8 +222,9 @@ class Machine:
         hierarchy = cgroups()
         if hierarchy is None or not os.access(hierarchy, os.W_OK):
             pytest.skip("no cgroups of version 2 that we may divide")
-        # a container has no slots, and with a daemon that tries again and again this would be tried for ever, too
-        (root.upper / "etc/systemd/system/bondmate-good.service").symlink_to("/dev/null")
+        # a container has no card and no slots; with a daemon that tries again and again these would be tried for ever
+        for unit in ("bondmate-enrolment", "bondmate-erase", "bondmate-good"):
+            (root.upper / f"etc/systemd/system/{unit}.service").symlink_to("/dev/null")
         name = f"bondmate-{secrets.token_hex(4)}"
         self._group = hierarchy / name
         self._group.mkdir()
