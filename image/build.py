@@ -5,11 +5,15 @@ import hashlib
 import re
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from bondmate_image import cache, card, environment, host, packages, papers, progress, recipe, root, trust
 from bondmate_image.cache import Cache
+from bondmate_image.host import Tools
+from bondmate_image.packages import Packages
 from bondmate_image.recipe import Profile, Wanted
+from bondmate_image.root import Slot
 from bondmate_image.trust import Trust
 
 
@@ -18,6 +22,15 @@ def add_parser(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     summary = "Build the image of the device from a clone of the repository, as root."
     parser = parsers.add_parser("build", help=summary, description=summary)
     parser.set_defaults(command=_build)
+    add_options(parser)
+    parser.add_argument(
+        "--sign-key", type=Path, metavar="PEM", help="a private key, P-256 or Ed25519, that signs the list of checksums"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to put the image")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which image is meant; `wanted` reads it."""
     parser.add_argument(
         "--version", type=_version, help="what the image calls itself (default: the repository's version)"
     )
@@ -30,9 +43,6 @@ def add_parser(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         help="release (the default), or bench: a developer's, with ssh by key alone",
     )
     parser.add_argument(
-        "--sign-key", type=Path, metavar="PEM", help="a private key, P-256 or Ed25519, that signs the list of checksums"
-    )
-    parser.add_argument(
         "--force-key", type=Path, metavar="PEM", help="the force's public key, which signs the cards' enrolment files"
     )
     parser.add_argument(
@@ -41,24 +51,49 @@ def add_parser(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="PEM",
         help="certificates of the authorities whose signers' updates count",
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="where to put the image")
 
 
-def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
-    """Build an image and its papers into a folder, and return the image's path."""
+def wanted(arguments: argparse.Namespace) -> Wanted:
+    """Return which image is meant. ImageError where a key is none of its kind; OSError."""
+    epoch = recipe.epoch()
+    believed = Trust(
+        None if arguments.force_key is None else trust.force_key(arguments.force_key),
+        None if arguments.update_keyring is None else trust.keyring(arguments.update_keyring, epoch),
+    )
+    return Wanted(arguments.version or recipe.version(), arguments.profile, epoch, believed)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What an image is made of: Debian's packages, the tree with the daemon, and the slot that both are in."""
+
+    tools: Tools
+    debian: Packages
+    tree: Path
+    slot: Slot
+
+
+def parts(wanted: Wanted) -> Parts:
+    """Return what an image is made of, which is made the first time."""
     host.prepare()
     kept = Cache(cache.standard_directory())
     tools = host.tools(kept)
     debian = packages.packages(kept, wanted.profile)
     tree = environment.environment(kept, tools)
-    slot = root.slot(kept, tools, wanted, debian, tree)
+    return Parts(tools, debian, tree, root.slot(kept, tools, wanted, debian, tree))
+
+
+def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
+    """Build an image and its papers into a folder, and return the image's path."""
+    made_of = parts(wanted)
+    debian, tree, slot = made_of.debian, made_of.tree, made_of.slot
     out.mkdir(parents=True, exist_ok=True)
     made, bmap = out / f"{wanted.name}.img", out / f"{wanted.name}.bmap"
     with (
         progress.stage("card", "putting the image together"),
         tempfile.TemporaryDirectory(prefix=".building-", dir=out) as folder,
     ):
-        card.make(Path(folder), tools, wanted, slot)
+        card.make(Path(folder), made_of.tools, wanted, slot)
         shutil.move(Path(folder) / "card.img", made)
         shutil.move(Path(folder) / "card.bmap", bmap)
     with progress.stage("papers", "manifest, bill of materials, checksums"):
@@ -89,13 +124,7 @@ def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    epoch = recipe.epoch()
-    believed = Trust(
-        None if arguments.force_key is None else trust.force_key(arguments.force_key),
-        None if arguments.update_keyring is None else trust.keyring(arguments.update_keyring, epoch),
-    )
-    wanted = Wanted(arguments.version or recipe.version(), arguments.profile, epoch, believed)
-    image(wanted, arguments.out, arguments.sign_key)
+    image(wanted(arguments), arguments.out, arguments.sign_key)
 
 
 def _version(text: str) -> str:

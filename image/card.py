@@ -53,7 +53,7 @@ def make(folder: Path, tools: Tools, wanted: Wanted, slot: Slot) -> None:
     for number in (1, 2):
         # both valid from the start: one that was lost then never means that nobody knows which slot was chosen
         (folder / f"slot-state-{number}").write_bytes(slot_state.encode(slot_state.FRESH, number))
-    _clone(slot.file_system, folder / "slot.ext4")
+    clone(slot.file_system, folder / "slot.ext4")
     files = {"boot": "boot.vfat", "slot-a": "slot.ext4", "slot-b": "slot.ext4", "data": "data.ext4"}
     (folder / "genimage.cfg").write_text(layout.genimage_config(files), encoding="utf-8")
     tools.run(
@@ -68,7 +68,7 @@ def make(folder: Path, tools: Tools, wanted: Wanted, slot: Slot) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _clone(source: Path, target: Path) -> None:
+def clone(source: Path, target: Path) -> None:
     """Link a file where both are on one disk; copy it elsewhere."""
     try:
         target.hardlink_to(source)

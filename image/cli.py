@@ -7,10 +7,10 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bondmate_image import build, enrol, flash, labels
+from bondmate_image import build, bundle, enrol, flash, labels
 from bondmate_image.errors import ImageError
 
-_COMMANDS = (build, flash, enrol, labels)
+_COMMANDS = (build, bundle, flash, enrol, labels)
 """Modules with `add_parser(parsers)`: it adds the command, and sets `command` to the function that runs it."""
 
 

@@ -22,7 +22,7 @@ _NEEDED = {"mmdebstrap": "mmdebstrap", "qemu-aarch64-static": "qemu-user-static"
 
 _PACKAGES = (
     "bmap-tools", "dosfstools", "e2fsprogs", "fdisk", "genimage", "libarchive13t64", "libubootenv-tool", "mtools",
-    "openssl", "python3", "qemu-system-arm", "rauc", "systemd", "u-boot-tools", "util-linux",
+    "openssl", "python3", "qemu-system-arm", "rauc", "squashfs-tools", "systemd", "u-boot-tools", "util-linux",
 )  # fmt: skip
 FIRMWARE = ("raspi-firmware", f"u-boot-rpi:{ARCHITECTURE}", "u-boot-qemu")
 """Debian packages of which only files are taken: what their installation does is for a system that runs on a board."""
@@ -56,17 +56,20 @@ class Tools:
         enter = ["unshare", "--mount", "--", "sh", "-c", _ENTER, "sh"]
         return [*enter, str(self.root), str(work.resolve()), *map(str, argv)]
 
-    def run(self, work: Path, *argv: str | Path, environment: dict[str, str] | None = None) -> str:
-        """Run a command to its end and return what it printed; CommandError if it failed."""
-        return run(self.command(work, argv), environment)
+    def run(self, work: Path, *argv: str | Path, environment: dict[str, str] | None = None, given: str = "") -> str:
+        """Run a command to its end and return what it printed; CommandError if it failed. `given` is what it reads."""
+        return run(self.command(work, argv), environment, given)
 
 
-def run(argv: Sequence[str | Path], environment: dict[str, str] | None = None) -> str:
-    """Run a command of the host to its end and return what it printed; CommandError if it failed."""
+def run(argv: Sequence[str | Path], environment: dict[str, str] | None = None, given: str = "") -> str:
+    """Run a command of the host to its end and return what it printed; CommandError if it failed.
+
+    `given` is what it reads from its standard input.
+    """
     done = subprocess.run(
         [str(each) for each in argv],
         env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
-        stdin=subprocess.DEVNULL,
+        input=given,
         capture_output=True,
         text=True,
         errors="replace",

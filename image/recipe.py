@@ -12,6 +12,8 @@ from bondmate_image.trust import Trust
 
 RECIPE = Path(__file__).resolve().parent / "recipe"
 
+UPDATES = Path("usr/share/bondmate/updates.conf")
+
 _PARTS_OF_DEVICE = ("pyproject.toml", "README.md", "LICENSE", "daemon", "requirements/device.txt")
 
 
@@ -64,6 +66,12 @@ def epoch() -> int:
             f"{given!r} is no time: set SOURCE_DATE_EPOCH to seconds of UNIX time, or build from a git clone"
         )
     return int(given)
+
+
+def updates() -> dict[str, str]:
+    """Return what the image says of updates, by name: the file's own words say what each is."""
+    lines = (line.partition("=") for line in _names(RECIPE / "root" / UPDATES))
+    return {name: value for name, _, value in lines}
 
 
 def packages(profile: Profile) -> list[str]:

@@ -1,0 +1,104 @@
+"""Which bundles may replace what runs: RAUC's pre-install handler."""
+
+import importlib.util
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.recipe.machine import RECIPE
+
+SCRIPT = RECIPE / "root/usr/libexec/bondmate/accept_bundle.py"
+IMAGE = {"version": "1.4.0", "floor": "1.2.0", "store": "4"}
+BUNDLE = {"version": "1.5.0", "replaces": "1.3.0", "store": "5", "store_oldest": "3"}
+IN_ORDER = (
+    # https://semver.org, section 11, and what is around it
+    "0.9.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
+    "1.0.0-rc.1", "1.0.0", "1.0.1", "1.2.0", "1.10.0", "2.0.0",
+)  # fmt: skip
+
+
+def load() -> Any:
+    """The script as a module: it lies outside all packages, as it does on a device."""
+    spec = importlib.util.spec_from_file_location("accept_bundle", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+accept = load()
+
+
+def code(**changed: str) -> int:
+    """What becomes of a bundle; `image_NAME` changes what the image says."""
+    bundle = BUNDLE | {name: value for name, value in changed.items() if not name.startswith("image_")}
+    image = IMAGE | {name.removeprefix("image_"): v for name, v in changed.items() if name.startswith("image_")}
+    found, why = accept.judge(bundle, image)
+    assert why
+    return int(found)
+
+
+def test_a_newer_one_replaces_what_runs() -> None:
+    assert code() == 0
+
+
+def test_an_older_one_does_as_well_down_to_the_floor() -> None:
+    assert code(version="1.2.0") == 0
+    assert code(version="1.2.0-rc.1") == accept.TOO_OLD
+    assert code(version="1.1.9") == accept.TOO_OLD
+
+
+def test_what_needs_a_step_in_between_is_not_installed() -> None:
+    assert code(replaces="1.4.0") == 0
+    assert code(replaces="1.4.1") == accept.TOO_FAR
+
+
+def test_a_store_that_it_could_not_take_over_is_left_alone() -> None:
+    assert [code(image_store=str(store)) for store in range(2, 7)] == [accept.OTHER_STORE, 0, 0, 0, accept.OTHER_STORE]
+
+
+@pytest.mark.parametrize("name", ["version", "replaces", "store", "store_oldest"])
+@pytest.mark.parametrize("value", [None, "", "x", "1.2", "1.2.3.4", "--"])
+def test_what_cannot_be_told_is_not_installed(name: str, value: str | None) -> None:
+    bundle = BUNDLE | {} if value is not None else {key: each for key, each in BUNDLE.items() if key != name}
+    if value is not None:
+        bundle[name] = value
+    assert accept.judge(bundle, IMAGE)[0] == accept.UNREADABLE
+
+
+def test_versions_are_ordered_as_semver_has_it() -> None:
+    orders = [accept.order(version) for version in IN_ORDER]
+    assert all(one < other for one, other in itertools.pairwise(orders))
+    assert accept.order("1.2.3+a") == accept.order("1.2.3+b")
+
+
+@given(st.sampled_from(IN_ORDER), st.sampled_from(IN_ORDER))
+def test_nothing_below_the_floor_is_ever_installed(version: str, floor: str) -> None:
+    installed = code(version=version, image_floor=floor) == 0
+    assert installed == (IN_ORDER.index(version) >= IN_ORDER.index(floor))
+
+
+def test_rauc_hands_in_what_the_manifest_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "version").write_text("0.1.0\n")
+    (tmp_path / "updates.conf").write_bytes((RECIPE / "root/usr/share/bondmate/updates.conf").read_bytes())
+    monkeypatch.setattr(accept, "SHARE", tmp_path)
+    for name, value in {**BUNDLE, "replaces": "0.1.0", "store": "9", "store_oldest": "1"}.items():
+        monkeypatch.setenv(f"RAUC_META_BONDMATE_{name.upper()}", value)
+    assert accept.main() == 0
+    monkeypatch.setenv("RAUC_META_BONDMATE_VERSION", "0.0.9")
+    assert accept.main() == accept.TOO_OLD
+
+
+def test_it_is_a_program_that_refuses_what_says_nothing() -> None:
+    """Anything but 0 keeps RAUC from writing, a program that cannot be started too."""
+    assert os.access(SCRIPT, os.X_OK)
+    done = subprocess.run([sys.executable, "-I", SCRIPT], capture_output=True, text=True, check=False, env={})
+    assert done.returncode not in {0, accept.TOO_OLD}
