@@ -26,6 +26,7 @@ from bondmate.core.lifetime import EARLIEST_UTC_MS
 from bondmate.core.man_down import ManDown
 from bondmate.core.shift import Shift, ShiftEvent
 from bondmate.core.tracking import Tracking
+from bondmate.core.updating import Situation
 from bondmate.doorbell import MAIL, Doorbell
 from bondmate.duty import DutyKeeper
 from bondmate.errors import StoreError
@@ -58,6 +59,7 @@ from bondmate.small_state import SmallStates
 from bondmate.supervision import drive, supervise
 from bondmate.telling import is_outcome
 from bondmate.tracker import Tracker
+from bondmate.updates import Updates
 from bondmate.wiping import Wiper
 
 log = logging.getLogger(__name__)
@@ -174,6 +176,7 @@ class Device:
             self._record,
             self._obey,
         )
+        self.updates = Updates(self.mailbox.orders, self._situation)
         self.over = asyncio.Event()
         """Set when this run has to end, and another one to begin."""
         self._revoked = False
@@ -247,6 +250,24 @@ class Device:
     def is_whole(self) -> bool:
         """Whether nothing is known that touches the way of an alert."""
         return not any(code in self._parts.faults for code in DEGRADING)
+
+    @property
+    def unwell(self) -> str | None:
+        """Why it is not as a new software has to make it (docs/updates.md); None: it is, as far as is known."""
+        if not self._waited:
+            return "what an earlier session left is not known yet"
+        faults = self._parts.faults.to_json()
+        return next((fault["text"] for fault in faults if fault["code"] in ("store", "configuration")), None)
+
+    @property
+    def is_urgent(self) -> bool:
+        """An alert is open, or a call has no receipt: nothing that can wait begins."""
+        return self.alert_open or self.waiting()[Stream.ALERT] > 0
+
+    @property
+    def has_reached_gateway(self) -> bool:
+        """Whether the gateway answered in this session, over whatever bearer."""
+        return any(bearer.last_success_s is not None for bearer in self._parts.bearers)
 
     def waiting(self) -> dict[Stream, int]:
         """How many records of each stream have no receipt."""
@@ -329,7 +350,7 @@ class Device:
             self.officer_pin.resume,
             self._settings.resume,
             self._exercise.resume,
-            self.mailbox.orders.resume,
+            self._resume_orders,
             lambda: self.check_in.resume(self._keeper.earlier),
         ):
             while True:
@@ -344,6 +365,13 @@ class Device:
                     log.exception("what an earlier session kept makes no sense")
                     break
         self._obey()
+
+    async def _resume_orders(self) -> None:
+        """Raises StoreError."""
+        await self.mailbox.orders.resume()
+        if self.updates.wanted is not None:
+            # a new software has to show that it reaches the gateway, and off duty nothing else would
+            self.mailbox.wake()
 
     async def _run_mailbox(self, states: asyncio.Task[None]) -> None:
         """Behind what an earlier session kept, so that no order is older than what is known; but not for ever."""
@@ -365,6 +393,18 @@ class Device:
         clock = self.utc(now)
         self._anchored = clock is not None
         return self._parts.recorder.opening(now, clock)
+
+    def _situation(self) -> Situation:
+        """As far as updates are concerned."""
+        battery = self.senses.reading
+        return Situation(
+            known=self._waited,
+            alert_open=self.alert_open,
+            undelivered=self.waiting()[Stream.ALERT],
+            in_use=self._duty.is_on or self.check_in.is_running,
+            charging=battery.charging,
+            percent=battery.percent,
+        )
 
     def utc(self, now: float) -> UtcTime | None:
         """UTC at `now`, and how sure that is; None while it is unknown."""

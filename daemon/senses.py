@@ -43,7 +43,8 @@ class Senses:
         self._changed = changed
         self._now = asyncio.get_running_loop().time
         self._battery = BatteryWatch()
-        self._reading: Reading | None = None
+        self.reading = Reading(None, None)
+        """Of the battery, the last."""
         self._shut: bool | None = None
         self._moved_s = -math.inf
         """When the case was opened or shut last."""
@@ -70,8 +71,8 @@ class Senses:
 
     def on_battery(self, percent: int | None, charging: bool | None) -> None:
         """The battery was read; None for what it does not tell."""
-        self._reading = Reading(percent, charging)
-        for event in self._battery.on_reading(self._reading):
+        self.reading = Reading(percent, charging)
+        for event in self._battery.on_reading(self.reading):
             log.info("battery at %s %%: %s", percent, event.value)
             match event:
                 case BatteryEvent.LOW:
@@ -103,9 +104,9 @@ class Senses:
 
     def battery_json(self) -> dict[str, Any] | None:
         """As in `bondmatectl status --json`; None where it is not known."""
-        if self._reading is None or self._reading.percent is None:
+        if self.reading.percent is None:
             return None
-        return {"percent": self._reading.percent, "charging": self._reading.charging}
+        return {"percent": self.reading.percent, "charging": self.reading.charging}
 
     def countdown_json(self, now: float) -> dict[str, Any] | None:
         """The countdown to an alert that the device raises by itself; None while there is none."""

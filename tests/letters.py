@@ -19,7 +19,7 @@ DIGEST, OTHER = bytes(range(16)), bytes(range(16, 32))
 
 TEXT, ALERT, ASSISTANCE, ACKNOWLEDGE, CLOSE, EXERCISE = range(1, 7)
 UPDATE, WIPE, REKEY = 8, 9, 11
-BUNDLE = ["bondmate 0.9.0", "http://192.0.2.7:8080/bondmate-0.9.0.raucb", 228_000_000, bytes(range(32)), 0]
+BUNDLE: list[Any] = ["bondmate 0.9.0", "http://192.0.2.7:8080/bondmate-0.9.0.raucb", 228_000_000, bytes(range(32)), 0]
 BODIES: dict[int, Any] = {
     TEXT: ["Come to the station.", ["On my way", "Cannot"]],
     ALERT: ["A child is missing.", [], [387222520, -91393370, 400]],

@@ -1,7 +1,8 @@
 """Who may do what over the local API: one table, and who is at the other end of a connection.
 
-There are two sockets. Whoever may enter by `api.sock` may do everything; the officer's page enters by `console.sock`
+There are three sockets. Whoever may enter by `api.sock` may do everything; the officer's page enters by `console.sock`
 and may do what the table says: somebody who took over its process gets no further than a thief who holds the device.
+bondmate-updater enters by `updater.sock`, and learns of updates alone.
 """
 
 import pwd
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-CONSOLE_USER = "bondmate-console"
+CONSOLE_USER, UPDATER_USER = "bondmate-console", "bondmate-updater"
 _SO_PEERGROUPS = 59
 """Of Linux (asm-generic/socket.h); Python has no name for it. SO_PEERCRED tells the first group alone."""
 _CREDENTIALS = struct.Struct("=iii")
@@ -24,6 +25,7 @@ class Authority(Enum):
 
     FULL = "full"
     CONSOLE = "console"
+    UPDATER = "updater"
 
 
 class Rule(Enum):
@@ -57,13 +59,22 @@ CONSOLE_MAY: Mapping[tuple[str, str], Rule] = {
     # it takes whoever has a tool to begin one, or the button
     ("GET", "/selftest"): Rule.NEVER,
     ("POST", "/selftest"): Rule.NEVER,
+    ("GET", "/update"): Rule.NEVER,
+    ("POST", "/update"): Rule.NEVER,
 }
 """All that there is. What is not here it may never, either."""
+UPDATER_MAY = frozenset({("GET", "/update"), ("POST", "/update")})
 
 
 def rule(authority: Authority, method: str, path: str) -> Rule:
     """What somebody with this authority may do; `path` is the route's, with `{number}` in it."""
-    return Rule.FREELY if authority is Authority.FULL else CONSOLE_MAY.get((method, path), Rule.NEVER)
+    match authority:
+        case Authority.FULL:
+            return Rule.FREELY
+        case Authority.UPDATER:
+            return Rule.FREELY if (method, path) in UPDATER_MAY else Rule.NEVER
+        case Authority.CONSOLE:
+            return CONSOLE_MAY.get((method, path), Rule.NEVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +87,30 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Household:
-    """Whom the device knows. `console_uid` is None where the console's user does not exist."""
+    """Whom the device knows. `console_uid` and `updater_uid` are None where there is no such user."""
 
     own_uid: int
     group: int
     """Of the socket `api.sock`."""
     console_uid: int | None
+    updater_uid: int | None = None
 
 
 def may_enter(authority: Authority, household: Household, peer: Peer) -> bool:
     """Whether somebody gets in by the socket that gives this authority.
 
-    The console gets in by its own alone, whatever group somebody put it into.
+    The console and the updater get in by their own alone, whatever group somebody put them into.
     """
     if peer.uid in {0, household.own_uid}:
         return True
-    if authority is Authority.CONSOLE:
-        return peer.uid == household.console_uid
-    return peer.uid != household.console_uid and household.group in peer.groups
+    match authority:
+        case Authority.CONSOLE:
+            return peer.uid == household.console_uid
+        case Authority.UPDATER:
+            return peer.uid == household.updater_uid
+        case Authority.FULL:
+            strangers = {household.console_uid, household.updater_uid}
+            return peer.uid not in strangers and household.group in peer.groups
 
 
 def peer_of(connection: socket.socket) -> Peer:

@@ -24,11 +24,15 @@ class UnreachableError(BondMateError):
 
 
 class RefusedError(BondMateError):
-    """The daemon answered, and did not do it; `answer` is what it said beside the reason."""
+    """The daemon answered, and did not do it; `answer` is what it said beside the reason.
 
-    def __init__(self, text: str, answer: dict[str, Any] | None = None) -> None:
+    `is_final` is False where it may do it later (HTTP 5xx).
+    """
+
+    def __init__(self, text: str, answer: dict[str, Any] | None = None, *, is_final: bool = True) -> None:
         super().__init__(text)
         self.answer = answer or {}
+        self.is_final = is_final
 
 
 class NotAllowedError(RefusedError):
@@ -113,7 +117,8 @@ def _answer(response: http.client.HTTPResponse, path: Path) -> Any:
     if response.status >= http.client.BAD_REQUEST:
         said = answer if isinstance(answer, dict) and "error" in answer else {"error": response.reason}
         kind = NotAllowedError if response.status == http.client.FORBIDDEN else RefusedError
-        raise kind(str(said["error"]), said)
+        final = response.status < http.client.INTERNAL_SERVER_ERROR
+        raise kind(str(said["error"]), said, is_final=final)
     return answer
 
 

@@ -69,7 +69,7 @@ def permitted(authority: Authority) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
         if resource is not None and rule(authority, request.method, resource.canonical) is Rule.NEVER:
-            raise RefusalError(403, "this is not for the console")
+            raise RefusalError(403, f"this is not for the {authority.value}")
         return await handler(request)
 
     return middleware

@@ -1,4 +1,4 @@
-"""The local HTTP API on two Unix sockets: the device's public face, for bondmatectl and the officer's page.
+"""The local HTTP API on three Unix sockets: the device's public face, for bondmatectl and the officer's page.
 
 Puts the handlers together and opens the sockets; docs/api.yaml says what they answer, `authority` who may ask.
 """
@@ -15,7 +15,7 @@ from typing import Protocol
 from aiohttp import web
 
 from bondmate.api.alerts import Alerts
-from bondmate.api.authority import CONSOLE_USER, Authority, Household, may_enter, uid_of
+from bondmate.api.authority import CONSOLE_USER, UPDATER_USER, Authority, Household, may_enter, uid_of
 from bondmate.api.door import WAITING, Door
 from bondmate.api.events import Events, Pictures
 from bondmate.api.inbox import Inbox
@@ -23,16 +23,18 @@ from bondmate.api.officer import Officer
 from bondmate.api.requests import MAX_BODY_OCTETS, PinGate, idempotent, permitted, refusals_as_json, whole_body
 from bondmate.api.selftest import SelfTests
 from bondmate.api.unarmed import UnarmedViews
+from bondmate.api.updates import UpdateViews
 from bondmate.api.views import Views
 from bondmate.config import Configuration
 from bondmate.device import Device
 from bondmate.unarmed import Unarmed
 
-SOCKET_FILE, CONSOLE_SOCKET_FILE = "api.sock", "console.sock"
+SOCKET_FILE, CONSOLE_SOCKET_FILE, UPDATER_SOCKET_FILE = "api.sock", "console.sock", "updater.sock"
 _SOCKETS = (
     (SOCKET_FILE, 0o660, Authority.FULL),
-    # whoever is not the console is refused at the door: its group need not be ours
+    # whoever is not the console, or the updater, is refused at the door: its group need not be ours
     (CONSOLE_SOCKET_FILE, 0o666, Authority.CONSOLE),
+    (UPDATER_SOCKET_FILE, 0o666, Authority.UPDATER),
 )
 _SHUTDOWN_S = 1.0
 """A client that never finishes its request must not hold up the end of the daemon."""
@@ -46,10 +48,10 @@ async def serve(
     configuration: Configuration | None = None,
     console_user: str = CONSOLE_USER,
 ) -> None:
-    """Serve the API on `api.sock` and `console.sock` in `runtime_dir` until cancelled. `configuration` is shown."""
+    """Serve the API on its sockets in `runtime_dir` until cancelled. `configuration` is shown."""
     views, inbox = Views(device, configuration), Inbox(device)
     pictures = Pictures(device, views.status_json, inbox)
-    await _serve_both(
+    await _serve_all(
         runtime_dir,
         console_user,
         lambda authority, door: application(device, authority, door, views, inbox, Events(pictures)),
@@ -61,13 +63,14 @@ async def serve_unarmed(
 ) -> None:
     """The same for a device that is not armed: how it is, and nothing else."""
     views = UnarmedViews(unarmed, configuration)
-    await _serve_both(runtime_dir, console_user, lambda authority, door: _bare(authority, door, [views, Events(views)]))
+    await _serve_all(runtime_dir, console_user, lambda authority, door: _bare(authority, door, [views, Events(views)]))
 
 
-async def _serve_both(runtime_dir: Path, console_user: str, make: Callable[[Authority, Door], web.Application]) -> None:
+async def _serve_all(runtime_dir: Path, console_user: str, make: Callable[[Authority, Door], web.Application]) -> None:
     async with contextlib.AsyncExitStack() as stack:
         listeners = [stack.enter_context(_listening(runtime_dir / name, mode)) for name, mode, _ in _SOCKETS]
-        household = Household(os.getuid(), (runtime_dir / SOCKET_FILE).stat().st_gid, uid_of(console_user))
+        group_id = (runtime_dir / SOCKET_FILE).stat().st_gid
+        household = Household(os.getuid(), group_id, uid_of(console_user), uid_of(UPDATER_USER))
         async with asyncio.TaskGroup() as group:
             for listener, (_, _, authority) in zip(listeners, _SOCKETS, strict=True):
                 door = Door(functools.partial(may_enter, authority, household))
@@ -81,7 +84,17 @@ def application(
     """What is served to whoever has this authority."""
     gate = PinGate(authority, lambda: device.officer_pin)
     return _bare(
-        authority, door, [views, Alerts(device, gate), Officer(device, gate), SelfTests(device), inbox, events]
+        authority,
+        door,
+        [
+            views,
+            Alerts(device, gate),
+            Officer(device, gate),
+            SelfTests(device),
+            inbox,
+            UpdateViews(device),
+            events,
+        ],
     )
 
 

@@ -17,7 +17,7 @@ from bondmate.config import Configuration
 from bondmate.records import Stream
 from bondmate.unarmed import Unarmed
 
-_SHOWN = ("/status", "/config", "/events")
+_SHOWN = (("GET", "/status"), ("GET", "/config"), ("GET", "/events"), ("GET", "/update"))
 
 
 class UnarmedViews:
@@ -30,8 +30,9 @@ class UnarmedViews:
         self.routes = (
             web.get("/status", self.get_status, allow_head=False),
             web.get("/config", self.get_config, allow_head=False),
+            web.get("/update", self.get_update, allow_head=False),
             # what a device that is armed answers; the table has all of it
-            *(web.route(method, path, self._refuse) for method, path in CONSOLE_MAY if path not in _SHOWN),
+            *(web.route(method, path, self._refuse) for method, path in CONSOLE_MAY if (method, path) not in _SHOWN),
         )
 
     def status_json(self, now: float) -> dict[str, Any]:
@@ -79,6 +80,14 @@ class UnarmedViews:
     async def get_config(self, _request: web.Request) -> web.Response:
         """The configuration in use."""
         return web.json_response(self._configuration)
+
+    async def get_update(self, _request: web.Request) -> web.Response:
+        """No update may begin; and a software under which the device is not armed does not prove good."""
+        why = f"the device is not armed: {self._unarmed.why}"
+        no = {"fetch": False, "install": False, "restart": False}
+        return web.json_response(
+            {"wanted": None, "may": no, "why_not": why, "alert_open": False, "unwell": why, "reached": False}
+        )
 
     async def _refuse(self, _request: web.Request) -> NoReturn:
         raise RefusalError(503, f"the device is not armed: {self._unarmed.why}")

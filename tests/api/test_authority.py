@@ -21,24 +21,28 @@ from tests.api.served import asked, console, exchange, served, set_pin
 from tests.eventually import eventually
 from tests.rights import NOBODY, as_nobody
 
-HOME = Household(own_uid=990, group=991, console_uid=992)
+HOME = Household(own_uid=990, group=991, console_uid=992, updater_uid=993)
 
 
 @pytest.mark.parametrize(
-    ("peer", "api", "page"),
+    ("peer", "doors"),
     [
-        (Peer(0, frozenset({0})), True, True),
-        (Peer(990, frozenset()), True, True),
-        (Peer(1000, frozenset({1000, 991})), True, False),
-        (Peer(1000, frozenset({1000})), False, False),
-        (Peer(992, frozenset({992})), False, True),
-        (Peer(992, frozenset({992, 991})), False, True),
+        (Peer(0, frozenset({0})), {Authority.FULL, Authority.CONSOLE, Authority.UPDATER}),
+        (Peer(990, frozenset()), {Authority.FULL, Authority.CONSOLE, Authority.UPDATER}),
+        (Peer(1000, frozenset({1000, 991})), {Authority.FULL}),
+        (Peer(1000, frozenset({1000})), set()),
+        (Peer(992, frozenset({992})), {Authority.CONSOLE}),
+        (Peer(992, frozenset({992, 991})), {Authority.CONSOLE}),
+        (Peer(993, frozenset({993})), {Authority.UPDATER}),
+        (Peer(993, frozenset({993, 991})), {Authority.UPDATER}),
     ],
-    ids=["root", "the daemon", "its group", "anybody", "the console", "the console, put into the group"],
+    ids=[
+        *("root", "the daemon", "its group", "anybody", "the console", "the console, put into the group"),
+        *("the updater", "the updater, put into the group"),
+    ],
 )
-def test_who_gets_in_by_which_socket(peer: Peer, api: bool, page: bool) -> None:
-    assert may_enter(Authority.FULL, HOME, peer) is api
-    assert may_enter(Authority.CONSOLE, HOME, peer) is page
+def test_who_gets_in_by_which_socket(peer: Peer, doors: set[Authority]) -> None:
+    assert {authority for authority in Authority if may_enter(authority, HOME, peer)} == doors
 
 
 def test_without_a_console_user_only_the_daemon_s_own_is_let_in_there() -> None:
@@ -58,6 +62,9 @@ def test_what_is_not_in_the_table_the_console_may_never() -> None:
     assert rule(Authority.CONSOLE, "POST", "/alert/cancel") is Rule.WITH_PIN
     assert rule(Authority.CONSOLE, "DELETE", "/alert") is Rule.NEVER
     assert rule(Authority.FULL, "POST", "/alert/cancel") is Rule.FREELY
+    assert rule(Authority.CONSOLE, "POST", "/update") is Rule.NEVER
+    assert rule(Authority.UPDATER, "POST", "/update") is Rule.FREELY
+    assert rule(Authority.UPDATER, "GET", "/status") is Rule.NEVER
 
 
 def test_the_kernel_says_who_it_is() -> None:

@@ -59,13 +59,25 @@ def test_the_status_has_every_member_and_makes_nothing_up(run: Path) -> None:
 
 def test_everything_else_is_refused_with_why(run: Path) -> None:
     async def test(unarmed: Unarmed) -> None:
-        others = [key for key in CONSOLE_MAY if key[1] not in ("/status", "/config", "/events")]
-        assert len(others) == 18
+        shown = (("GET", "/status"), ("GET", "/config"), ("GET", "/events"), ("GET", "/update"))
+        others = [key for key in CONSOLE_MAY if key not in shown]
+        assert len(others) == 19
         for method, path in others:
             code, answer = await asked(run, method, path.replace("{number}", "7"), b"{}" if method != "GET" else None)
             assert (code, answer) == (503, {"error": "the device is not armed: not enrolled yet: no enrolment file"})
         assert (await asked(run, "GET", "/nothing"))[0] == 404
         assert (await asked(run, "GET", "/config"))[0] == 200
+
+    serving(run, test)
+
+
+def test_a_software_under_which_it_is_not_armed_does_not_prove_good(run: Path) -> None:
+    async def test(unarmed: Unarmed) -> None:
+        code, answer = await asked(run, "GET", "/update")
+        assert code == 200
+        assert answer["unwell"] == "the device is not armed: not enrolled yet: no enrolment file"
+        assert (answer["wanted"], answer["alert_open"], answer["reached"]) == (None, False, False)
+        assert not any(answer["may"].values())
 
     serving(run, test)
 
