@@ -84,6 +84,8 @@ class World:
         self.console_socket = self.run / "console.sock"
         self.gateway_port = 0
         """A free one until the gateway's first start; then the same for ever, as a real gateway's."""
+        self.gateway_options: tuple[str, ...] = ()
+        """More of them, from its next start on."""
         self.relay_port = 0
         self.console_port = 0
         self.mobile = MobileNetwork(self.settings.mobile, self.directory, self.run)
@@ -159,7 +161,7 @@ class World:
             self.mobile.start_centre()
         self.gateway.command = command_line(
             "bondmate-gateway", "run", "--data", self.gateway_data, "--listen", f"127.0.0.1:{self.gateway_port}",
-            *self.mobile.gateway_options(),
+            *self.mobile.gateway_options(), *self.gateway_options,
         )  # fmt: skip
         self.gateway.start()
 

@@ -24,6 +24,8 @@ from tests.booted import writes
 from tests.booted.machine import ANSWER_S, Machine, eventually
 from tests.booted.outside import outside
 from tests.booted.writes import Write
+from tests.image import signers
+from tests.image.signers import Authority
 
 CARD_OCTETS = 2 << 30
 """A card larger than the image."""
@@ -76,9 +78,15 @@ class Image:
 
 
 @pytest.fixture(scope="session")
-def image(world: World, tmp_path_factory: pytest.TempPathFactory) -> Image:
+def force() -> Authority:
+    """Who vouches for the signers of updates."""
+    return signers.authority()
+
+
+@pytest.fixture(scope="session")
+def image(world: World, force: Authority, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The release image, as `bondmate-image build` makes it, for the force of that gateway."""
-    trust = Trust(force_key=world.at_gateway("force-key")["public_key_pem"].encode())
+    trust = Trust(world.at_gateway("force-key")["public_key_pem"].encode(), force.pem)
     wanted = Wanted(recipe.version(), Profile.RELEASE, recipe.epoch(), trust)
     made = build.image(wanted, tmp_path_factory.mktemp("image"))
     return Image(made, wanted, host.tools(cache.Cache(cache.standard_directory())))

@@ -42,6 +42,7 @@ COMMANDS = {
     "bondmated": "bondmate.app:command",
     "bondmatectl": "bondmate.cli:main",
     "bondmate-console": "bondmate.console.app:main",
+    "bondmate-updater": "bondmate.updater.app:main",
 }
 MAKING_S = 400
 UNUSED_S = 7 * 86_400
@@ -256,6 +257,10 @@ class Machine:
         """Switch it off, as if by its power."""
         self._process.kill()
         wait_until(self._is_gone, READY_S, "the machine's processes to end")
+
+    def wait_for_end(self) -> None:
+        """Until it has shut down, or restarts, by itself."""
+        wait_until(lambda: not Path(f"/proc/{self.leader}").exists(), READY_S, "the machine's first process to end")
 
     def path(self, place: str) -> Path:
         """A file of the machine's, from outside."""

@@ -14,7 +14,7 @@ from bondmate_sim.world import Settings, World
 from tests.e2e.conftest import alerts
 from tests.recipe.machine import MAKING_S, Machine, Root
 
-BONDMATE, CONSOLE = 900, 901
+BONDMATE, CONSOLE, UPDATER = 900, 901, 903
 HOLD_S = 0.2
 SOON_S = 60.0
 """A machine that is busy takes so long at most for anything that has no time of its own."""
@@ -41,6 +41,8 @@ MODES = {
     "/run/bondmate": "755 900:900",
     "/run/bondmate/api.sock": "660 900:900",
     "/run/bondmate/console.sock": "666 900:900",
+    "/run/bondmate/updater.sock": "666 900:900",
+    "/data/bondmate-updater": "700 903:903",
     "/run/bondmate-console": "700 901:901",
     "/run/bondmate-console/token": "600 901:901",
     "/run/bondmate-console/kiosk.html": "600 901:901",
@@ -178,6 +180,13 @@ def test_who_runs_what_and_may_what(world: World, machine: Machine) -> None:
     assert "armed" in machine.as_user("bondmate", ASK.format(socket="/run/bondmate/api.sock"))
     assert "403" in machine.as_user("daemon", ASK.format(socket="/run/bondmate/console.sock"))
 
+    # the updater learns of updates alone
+    asks = ASK.format(socket="/run/bondmate/updater.sock")
+    assert "this is not for the updater" in machine.as_user("bondmate-updater", asks)
+    assert "may" in machine.as_user("bondmate-updater", asks.replace("/status", "/update"))
+    assert "403" in machine.as_user("bondmate-console", asks.replace("/status", "/update"))
+    assert "PermissionError" in machine.as_user("bondmate-updater", ASK.format(socket="/run/bondmate/api.sock"))
+
     # and the page itself, from within all that is closed to it
     with machine.network():
         token = machine.path("/run/bondmate-console/token").read_text().strip()
@@ -196,6 +205,60 @@ def test_who_runs_what_and_may_what(world: World, machine: Machine) -> None:
     here = {address for line in listening if (address := line.split()[4]).rpartition(":")[2] not in outside}
     assert here == {"127.0.0.1:8480"}, listening
     assert "policy drop" in machine.run("nft", "list", "chain", "inet", "bondmate", "incoming")
+
+
+RAUC = """
+[D-BUS Service]
+Name=de.pengutronix.rauc
+User=root
+Exec=/bin/false
+"""
+INSTALLER = "de.pengutronix.rauc.Installer"
+
+
+def may_call(machine: Machine, user: str, interface: str, member: str, *arguments: str) -> bool:
+    """Whether the bus lets it through: then it is the service that fails, for there is none."""
+    done = machine.try_to(
+        *("setpriv", "--reuid", user, "--regid", user, "--clear-groups", "busctl", "call", "--system"),
+        *("de.pengutronix.rauc", "/", interface, member, *arguments),
+    )
+    assert done.returncode != 0
+    return "Access denied" not in done.stderr
+
+
+def test_the_updater_asks_of_rauc_what_it_needs_and_nobody_else_asks_anything(tmp_path: Path) -> None:
+    with Root() as root:
+        (root.upper / "usr/share/dbus-1/system-services").mkdir(parents=True)
+        (root.upper / "usr/share/dbus-1/system-services/de.pengutronix.rauc.service").write_text(RAUC)
+        with Machine(root, tmp_path / "machine.log") as machine:
+            calls = {
+                (INSTALLER, "InstallBundle", "sa{sv}", "/x", "0"): True,
+                (INSTALLER, "Mark", "ss", "good", "booted"): True,
+                (INSTALLER, "GetSlotStatus"): True,
+                ("org.freedesktop.DBus.Properties", "GetAll", "s", INSTALLER): True,
+                (INSTALLER, "Install", "s", "/x"): False,
+                (INSTALLER, "InspectBundle", "sa{sv}", "/x", "0"): False,
+                ("org.freedesktop.DBus.Properties", "Set", "ssv", INSTALLER, "Operation", "s", "x"): False,
+            }
+            for call, allowed in calls.items():
+                assert may_call(machine, "bondmate-updater", *call) is allowed, call
+                assert not may_call(machine, "bondmate", *call), call
+                assert not may_call(machine, "daemon", *call), call
+                assert may_call(machine, "root", *call), call
+
+
+def test_a_file_of_the_updater_s_restarts_the_device_and_nobody_else_can_make_it(tmp_path: Path) -> None:
+    with Root() as root, Machine(root, tmp_path / "machine.log") as machine:
+        # where the kernel's command line names no slot the updater does not run
+        assert machine.show("bondmate-updater", "ConditionResult")["ConditionResult"] == "no"
+        assert machine.show("bondmate-restart.path", "ActiveState")["ActiveState"] == "active"
+        machine.run("install", "-d", "-o", "bondmate-updater", "-m", "0700", "/run/bondmate-updater")
+        make = "open('/run/bondmate-updater/restart', 'w')"
+        for user in ("bondmate", "bondmate-console", "daemon"):
+            assert "PermissionError" in machine.as_user(user, make)
+        assert machine.show("bondmate-restart.path", "SubState")["SubState"] == "waiting"
+        machine.as_user("bondmate-updater", make)
+        machine.wait_for_end()
 
 
 def of_networks(*networks: tuple[str, str]) -> str:

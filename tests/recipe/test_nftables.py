@@ -112,6 +112,7 @@ def test_nobody_else_says_anything_but_what_a_network_needs(machine: Machine, ou
     with closing(receiver(outside, 5683)) as coap, closing(receiver(outside, 123)) as ntp:
         machine.as_user("bondmate-console", SEND.format(text="page", host=OUTSIDE, port=5683))
         machine.as_user("root", SEND.format(text="root", host=OUTSIDE, port=5683))
+        machine.as_user("bondmate-updater", SEND.format(text="updater", host=OUTSIDE, port=5683))
         machine.as_user("bondmate", SEND.format(text="daemon", host=OUTSIDE, port=5683))
         assert coap.recv(100) == b"daemon", "what came before it did not get out"
         machine.as_user("_chrony", SEND.format(text="time", host=OUTSIDE, port=123))
@@ -120,6 +121,8 @@ def test_nobody_else_says_anything_but_what_a_network_needs(machine: Machine, ou
         ("_chrony", 4460, True),
         ("root", 53, True),
         ("bondmate", 443, False),
+        ("bondmate-updater", 443, True),
+        ("bondmate-updater", 8080, True),
         ("bondmate-console", 443, False),
         ("root", 443, False),
     ):

@@ -9,12 +9,12 @@ from tests.recipe.machine import MAKING_S, RECIPE, Root
 
 EXPOSURE = {
     "bondmated.service": 1.3,
+    "bondmate-updater.service": 1.1,
     "bondmate-console.service": 0.9,
     "bondmate-wifi.service": 0.5,
     "bondmate-board.service": 0.2,
     "bondmate-enrolment.service": 0.2,
     "bondmate-erase.service": 0.5,
-    "bondmate-good.service": 0.5,
     "bondmate-grow.service": 1.2,
 }
 """What `systemd-analyze security` may find, at most; docs/hardening.md has the same table."""

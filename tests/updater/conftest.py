@@ -1,0 +1,3 @@
+from tests.api.conftest import run
+
+__all__ = ["run"]

@@ -1,0 +1,375 @@
+"""What the updater does, a step at a time: the bundle comes from a real server, the slots are a program's."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from bondmate.updater import errand as module
+from bondmate.updater.errand import HEALTHY_S, IDLE_S, TRIAL_S, Errand
+from bondmate.updater.order import Order, Situation
+from bondmate.updater.slots import RESTART_FILE, Slots
+from tests.updater import rauc as stand_in
+from tests.updater.rauc import Rauc
+from tests.updater.web import ORDER, Web, serving
+
+OLD, NEW = "1.0.0", ORDER.software
+IDLE = Situation(
+    order=None,
+    may_fetch=True,
+    may_install=True,
+    may_restart=True,
+    why_not=None,
+    alert_open=False,
+    unwell=None,
+    reached=True,
+)
+
+
+@dataclass
+class Device:
+    """Implements errand.Daemon, and has a clock that the test moves."""
+
+    folder: Path
+    rauc: Rauc
+    situation: Situation | None = IDLE
+    takes: bool = True
+    told: list[tuple[int, bool, str]] = field(default_factory=list)
+    now: float = 1000.0
+
+    def ask(self) -> Situation | None:
+        return self.situation
+
+    def tell(self, number: int, done: bool, text: str) -> bool:
+        if self.takes:
+            self.told.append((number, done, text))
+            if self.situation is not None and self.situation.order is not None:
+                self.situation = replace(self.situation, order=None)
+        return self.takes
+
+    def wants(self, order: Order | None, **changed: object) -> None:
+        self.situation = replace(IDLE, order=order, **changed)  # type: ignore[arg-type]
+
+    def boot(self, software: str, boot: str) -> Errand:
+        """The updater in that boot; what /run holds goes with the one before."""
+        (self.folder / RESTART_FILE).unlink(missing_ok=True)
+        slots = Slots(self.folder, str(self.rauc.top / "rauc"))
+        return Errand(self, slots, self.folder, software, boot, lambda: self.now)
+
+    @property
+    def restarts(self) -> bool:
+        return (self.folder / RESTART_FILE).exists()
+
+    @property
+    def files(self) -> list[str]:
+        return sorted(path.suffix for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    (tmp_path / "state").mkdir()
+    return Device(tmp_path / "state", stand_in.stand_in(tmp_path / "rauc"))
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serving(Web()) as made:
+        yield made
+
+
+def steps(errand: Errand, count: int) -> None:
+    for _ in range(count):
+        errand.step()
+
+
+def installed(device: Device, web: Web, **changed: object) -> None:
+    """Up to the restart."""
+    device.wants(web.order, **changed)
+    errand = device.boot(OLD, "one")
+    steps(errand, 3)
+    assert device.restarts
+
+
+def test_an_idle_device_gets_its_tries_back_once(device: Device) -> None:
+    errand = device.boot(OLD, "one")
+    assert errand.step() == IDLE_S
+    steps(errand, 3)
+    assert device.rauc.asked == ["mark-good"]
+    assert (device.told, device.files) == ([], [])
+
+
+def test_a_slot_whose_daemon_does_not_answer_is_not_called_good(device: Device) -> None:
+    device.situation = None
+    steps(device.boot(OLD, "one"), 3)
+    assert device.rauc.asked == []
+
+
+def test_fetched_installed_restarted_and_found_good(device: Device, web: Web) -> None:
+    installed(device, web)
+    assert device.rauc.asked == ["mark-good", "info", "install"]
+    assert device.files == ["", ".json"], "the bundle is of no use any more"
+    assert device.told == [], "nothing is told of what merely waits"
+
+    errand = device.boot(NEW, "two")
+    steps(errand, 2)
+    assert device.rauc.asked[3:] == ["mark-good"]
+    assert device.told == [(7, True, NEW)]
+    assert device.files == []
+    steps(errand, 2)
+    assert device.rauc.asked[4:] in ([], ["mark-good"])
+    assert len(device.told) == 1
+
+
+def test_each_step_waits_for_its_leave(device: Device, web: Web) -> None:
+    device.wants(web.order, may_fetch=False)
+    errand = device.boot(OLD, "one")
+    steps(errand, 2)
+    assert web.asked == []
+    device.wants(web.order, may_install=False)
+    steps(errand, 3)
+    assert (len(web.asked), device.rauc.asked) == (1, ["mark-good"])
+    device.wants(web.order, may_restart=False)
+    steps(errand, 3)
+    assert device.rauc.asked == ["mark-good", "info", "install"]
+    assert not device.restarts
+    device.wants(web.order)
+    steps(errand, 1)
+    assert device.restarts
+
+
+def test_what_already_runs_is_carried_out(device: Device, web: Web) -> None:
+    device.wants(web.order)
+    steps(device.boot(NEW, "one"), 2)
+    assert device.told == [(7, True, NEW)]
+    assert web.asked == []
+
+
+def test_a_newer_order_takes_the_place_of_one_that_is_here(device: Device, web: Web) -> None:
+    device.wants(web.order, may_install=False)
+    errand = device.boot(OLD, "one")
+    steps(errand, 2)
+    assert device.files == [".raucb"]
+    device.wants(replace(web.order, number=8, sha256="0" * 64), may_fetch=False)
+    steps(errand, 1)
+    assert device.files == []
+
+
+def test_a_newer_order_takes_the_place_of_one_that_waits_for_its_restart(device: Device, web: Web) -> None:
+    device.wants(web.order, may_restart=False)
+    errand = device.boot(OLD, "one")
+    steps(errand, 3)
+    device.wants(replace(web.order, number=8))
+    steps(errand, 3)
+    assert device.restarts
+    steps(device.boot(NEW, "two"), 2)
+    assert device.told == [(8, True, NEW)]
+
+
+def test_what_was_installed_is_tried_though_its_order_expired_meanwhile(device: Device, web: Web) -> None:
+    device.wants(web.order, may_restart=False)
+    errand = device.boot(OLD, "one")
+    steps(errand, 3)
+    device.wants(None)
+    steps(errand, 3)
+    assert not device.restarts
+    device.wants(None, unwell="the store does not work")
+    errand = device.boot(NEW, "two")
+    steps(errand, 2)
+    device.now += HEALTHY_S
+    errand.step()
+    assert device.rauc.asked[3:] == ["mark-bad"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ({"install": (1, stand_in.TOO_OLD)}, "older than the oldest version that may be installed here"),
+        ({"install": (1, stand_in.DAMAGED)}, "Failed to copy data"),
+        ({"info": (1, stand_in.UNSIGNED)}, "unable to get local issuer certificate"),
+        ({"info": (0, json.dumps({"version": "9.9.9"}))}, "holds '9.9.9', ordered was 1.2.3"),
+        ({"info": (0, "nonsense")}, "rauc info"),
+    ],
+)
+def test_what_rauc_refuses_is_told(device: Device, web: Web, answers: dict[str, tuple[int, str]], why: str) -> None:
+    device.rauc.says(**answers)
+    device.wants(web.order)
+    errand = device.boot(OLD, "one")
+    steps(errand, 4)
+    [(number, done, text)] = device.told
+    assert (number, done) == (7, False)
+    assert why in text
+    assert (device.restarts, device.files) == (False, [])
+
+
+def test_a_rauc_that_is_busy_is_asked_again(device: Device, web: Web) -> None:
+    device.rauc.says(install=(1, stand_in.BUSY))
+    device.wants(web.order)
+    errand = device.boot(OLD, "one")
+    steps(errand, 3)
+    assert device.told == []
+    device.rauc.says()
+    steps(errand, 2)
+    assert device.restarts
+
+
+def test_what_can_never_come_is_told_in_few_words(device: Device, web: Web) -> None:
+    web.status = 404
+    device.wants(replace(web.order, url=web.url + "&y=" + "é" * 120))
+    web_order = replace(web.order, url=web.url + "&y=" + "e" * 170)
+    device.wants(web_order)
+    steps(device.boot(OLD, "one"), 2)
+    [(_, done, text)] = device.told
+    assert not done
+    assert len(text.encode()) <= 160
+
+
+def test_a_server_that_breaks_off_is_tried_again_after_a_while(device: Device, web: Web) -> None:
+    web.breaks_after = [1000, 1000]
+    device.wants(web.order)
+    errand = device.boot(OLD, "one")
+    steps(errand, 5)
+    assert len(web.asked) == 1, "not at once"
+    device.now += module.LONGEST_WAIT_S
+    steps(errand, 1)
+    device.now += module.LONGEST_WAIT_S
+    steps(errand, 3)
+    assert web.asked == ["bytes=0-", "bytes=1000-", "bytes=2000-"]
+    assert device.restarts
+
+
+def test_who_never_gets_anything_says_so_at_last(device: Device, web: Web) -> None:
+    web.status = 503
+    device.wants(web.order)
+    errand = device.boot(OLD, "one")
+    for _ in range(module.TRIES - 1):
+        errand.step()
+        device.now += module.LONGEST_WAIT_S
+    assert device.told == []
+    errand.step()
+    [(_, done, text)] = device.told
+    assert not done
+    assert "503" in text
+
+
+def test_who_is_somewhere_else_waits_and_says_nothing(device: Device, web: Web) -> None:
+    device.wants(replace(web.order, url="http://127.0.0.1:1/x"))
+    errand = device.boot(OLD, "one")
+    for _ in range(2 * module.TRIES):
+        errand.step()
+        device.now += module.LONGEST_WAIT_S
+    assert device.told == []
+    device.wants(web.order)
+    steps(errand, 3)
+    assert device.restarts
+
+
+def test_a_press_stops_what_is_being_fetched(device: Device, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bondmate.updater.fetching.LOOK_S", 0.0)
+    device.wants(web.order)
+    errand = device.boot(OLD, "one")
+    ask = device.ask
+    asked: list[None] = []
+
+    def pressed_meanwhile() -> Situation | None:
+        asked.append(None)
+        return ask() if len(asked) == 1 else replace(IDLE, order=web.order, may_fetch=False, alert_open=True)
+
+    device.ask = pressed_meanwhile  # type: ignore[method-assign]
+    steps(errand, 3)
+    assert device.files == [".part"]
+    assert len(web.asked) == 1
+    assert device.told == []
+    device.ask = ask  # type: ignore[method-assign]
+    steps(errand, 3)
+    assert device.restarts, "and afterwards it goes on"
+
+
+# --- after the restart ---------------------------------------------------------------------------
+
+
+def test_what_does_not_prove_good_is_fallen_back_from(device: Device, web: Web) -> None:
+    installed(device, web)
+    device.wants(web.order, unwell="the store does not work")
+    errand = device.boot(NEW, "two")
+    steps(errand, 3)
+    device.now += HEALTHY_S - 1
+    assert errand.step() == TRIAL_S
+    assert (device.rauc.asked[3:], device.restarts) == ([], False), "it has its time"
+    device.now += 1
+    errand.step()
+    assert device.rauc.asked[3:] == ["mark-bad"]
+    assert device.restarts
+
+    device.wants(web.order)
+    steps(device.boot(OLD, "three"), 2)
+    assert device.told == [(7, False, "1.0.0 runs: 1.2.3 did not prove good")]
+    assert device.files == []
+    assert device.rauc.asked[4:] == ["mark-good"]
+
+
+def test_nobody_falls_back_in_an_open_alert(device: Device, web: Web) -> None:
+    installed(device, web)
+    device.wants(web.order, unwell="the store does not work", alert_open=True)
+    errand = device.boot(NEW, "two")
+    device.now += 10 * HEALTHY_S
+    steps(errand, 5)
+    assert (device.rauc.asked[3:], device.restarts) == ([], False)
+    device.wants(web.order, unwell="the store does not work")
+    errand.step()
+    assert device.restarts
+
+
+def test_a_daemon_that_never_answers_is_fallen_back_from(device: Device, web: Web) -> None:
+    installed(device, web)
+    device.situation = None
+    errand = device.boot(NEW, "two")
+    steps(errand, 2)
+    assert not device.restarts
+    device.now += HEALTHY_S
+    errand.step()
+    assert device.rauc.asked[3:] == ["mark-bad"]
+    assert device.restarts
+
+
+@pytest.mark.parametrize(("before", "good"), [(True, False), (False, True)])
+def test_the_gateway_has_to_be_reached_where_it_was_before(device: Device, web: Web, before: bool, good: bool) -> None:
+    installed(device, web, reached=before)
+    device.wants(web.order, reached=False)
+    steps(device.boot(NEW, "two"), 3)
+    assert (device.rauc.asked[3:4] == ["mark-good"]) is good
+
+
+def test_a_slot_that_is_good_is_not_tried_again_though_nobody_could_be_told(device: Device, web: Web) -> None:
+    installed(device, web)
+    device.takes = False
+    steps(device.boot(NEW, "two"), 3)
+    assert device.rauc.asked[3:] == ["mark-good"]
+    device.wants(web.order, unwell="the card died later")
+    errand = device.boot(NEW, "three")
+    device.now += 2 * HEALTHY_S
+    steps(errand, 2)
+    assert "mark-bad" not in device.rauc.asked
+    device.takes = True
+    steps(errand, 1)
+    assert device.told == [(7, True, NEW)]
+
+
+def test_a_rauc_that_does_not_mark_is_asked_again(device: Device, web: Web) -> None:
+    installed(device, web)
+    device.rauc.says(mark_good=(1, "no"))
+    errand = device.boot(NEW, "two")
+    steps(errand, 2)
+    assert device.told == []
+    device.rauc.says()
+    steps(errand, 2)
+    assert device.told == [(7, True, NEW)]
+
+
+def test_what_was_kept_and_makes_no_sense_is_forgotten(device: Device) -> None:
+    for text in ("", "[]", "{}", '{"number": 1}', "null"):
+        (device.folder / "installed.json").write_text(text)
+        steps(device.boot(NEW, "two"), 2)
+        assert device.files == [], text
+    assert device.told == []
