@@ -83,7 +83,8 @@ def bundle(wanted: Wanted, signer: Signer, out: Path, min_version: str | None = 
             "what it installs would believe no further update: give --update-keyring, as to the image of the devices"
         )
     said = recipe.updates()
-    says = {"replaces": min_version or said["replaces"], "store": said["store"], "store_oldest": said["store_oldest"]}
+    says = {"replaces": min_version or said["replaces"]}
+    says |= {name: said[name] for name in ("store", "store_oldest", "store_reader")}
     parts = build.parts(wanted)
     out.mkdir(parents=True, exist_ok=True)
     made = out / f"{wanted.name}.raucb"

@@ -19,7 +19,7 @@ RESTART_FILE = "restart"
 REFUSED = {
     10: "it is older than the oldest version that may be installed here",
     11: "a version in between has to be installed first",
-    12: "it cannot take over the store of this device",
+    12: "its store and that of this device do not fit each other",
     13: "it does not say what it may replace",
 }
 """What accept_bundle.py means by its exit codes; of an error of its own RAUC tells the code alone."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bondmate_image import build, bundle, card
+from bondmate_image import build, bundle, card, recipe
 from bondmate_image.recipe import Wanted
 from bondmate_image.trust import Trust
 from bondmate_sim.world import World
@@ -27,7 +27,6 @@ pytestmark = pytest.mark.long
 
 CARRIED_OUT_S = 3600.0
 """Of an update, on a computer that emulates a board and does other things too; an idle one takes four minutes."""
-SAYS = {"replaces": "0.1.0", "store": "4", "store_oldest": "1"}
 
 
 @dataclass
@@ -55,7 +54,7 @@ class Device:
             card.clone(slot, work / "content/rootfs.ext4")
         by = force or self.force
         wanted = replace(self.wanted(version), trust=Trust(keyring=by.pem))
-        bundle.sign(self.image.tools, work, bundle.manifest(wanted, SAYS), by.signer(self.folder), wanted)
+        bundle.sign(self.image.tools, work, bundle.manifest(wanted, recipe.updates()), by.signer(self.folder), wanted)
         return work / "made.raucb"
 
     def order(self, file: Path, version: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import apsw
 import pytest
 
 from bondmate.store.schema import MIGRATIONS
@@ -24,7 +25,7 @@ needs_rauc = pytest.mark.skipif(
     shutil.which("rauc") is None or shutil.which("mksquashfs") is None,
     reason="RAUC makes and verifies bundles: it needs Debian's packages rauc and squashfs-tools",
 )
-SAYS = {"replaces": "0.9.0", "store": "4", "store_oldest": "1"}
+SAYS = {"replaces": "0.9.0", "store": "4", "store_oldest": "1", "store_reader": "3"}
 
 
 class Here(Tools):
@@ -112,14 +113,17 @@ def test_the_manifest_says_for_whom_it_is(force: Authority) -> None:
     text = bundle.manifest(wanted(force), SAYS)
     assert text.startswith("[update]\ncompatible=bondmate\nversion=1.2.3\n")
     assert "\n[bundle]\nformat=verity\n" in text
-    assert text.endswith("[meta.bondmate]\nversion=1.2.3\nreplaces=0.9.0\nstore=4\nstore_oldest=1\n")
+    assert text.endswith("[meta.bondmate]\nversion=1.2.3\nreplaces=0.9.0\nstore=4\nstore_oldest=1\nstore_reader=3\n")
 
 
 def test_the_recipe_says_which_store_the_daemon_keeps() -> None:
     said = recipe.updates()
-    assert said.keys() == {"floor", "replaces", "store", "store_oldest"}
+    assert said.keys() == {"floor", "replaces", "store", "store_oldest", "store_reader"}
     assert int(said["store"]) == len(MIGRATIONS)
     assert 1 <= int(said["store_oldest"]) <= int(said["store"])
+    fresh = apsw.Connection(":memory:")
+    fresh.execute("".join(MIGRATIONS))
+    assert int(said["store_reader"]) == fresh.execute("SELECT oldest_reader FROM format").get
     for name in ("floor", "replaces"):
         assert bundle.version(said[name]) == said[name]
 

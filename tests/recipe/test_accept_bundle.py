@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.recipe.machine import RECIPE
 
 SCRIPT = RECIPE / "root/usr/libexec/bondmate/accept_bundle.py"
-IMAGE = {"version": "1.4.0", "floor": "1.2.0", "store": "4"}
-BUNDLE = {"version": "1.5.0", "replaces": "1.3.0", "store": "5", "store_oldest": "3"}
+IMAGE = {"version": "1.4.0", "floor": "1.2.0", "store": "4", "store_reader": "3"}
+BUNDLE = {"version": "1.5.0", "replaces": "1.3.0", "store": "5", "store_oldest": "3", "store_reader": "4"}
 IN_ORDER = (
     # https://semver.org, section 11, and what is around it
     "0.9.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
@@ -62,10 +62,17 @@ def test_what_needs_a_step_in_between_is_not_installed() -> None:
 
 
 def test_a_store_that_it_could_not_take_over_is_left_alone() -> None:
-    assert [code(image_store=str(store)) for store in range(2, 7)] == [accept.OTHER_STORE, 0, 0, 0, accept.OTHER_STORE]
+    no = accept.OTHER_STORE
+    found = [code(image_store=str(store), store_reader="1") for store in range(1, 8)]
+    assert found == [no, no, 0, 0, 0, 0, 0], "older ones than it knows"
+    assert [code(image_store="7", image_store_reader=str(reader)) for reader in (4, 5, 6, 7)] == [0, 0, no, no], "newer"
 
 
-@pytest.mark.parametrize("name", ["version", "replaces", "store", "store_oldest"])
+def test_what_nobody_could_fall_back_from_is_not_installed() -> None:
+    assert [code(store_reader=str(reader)) for reader in (3, 4, 5)] == [0, 0, accept.OTHER_STORE]
+
+
+@pytest.mark.parametrize("name", ["version", "replaces", "store", "store_oldest", "store_reader"])
 @pytest.mark.parametrize("value", [None, "", "x", "1.2", "1.2.3.4", "--"])
 def test_what_cannot_be_told_is_not_installed(name: str, value: str | None) -> None:
     bundle = BUNDLE | {} if value is not None else {key: each for key, each in BUNDLE.items() if key != name}
@@ -90,7 +97,7 @@ def test_rauc_hands_in_what_the_manifest_says(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "version").write_text("0.1.0\n")
     (tmp_path / "updates.conf").write_bytes((RECIPE / "root/usr/share/bondmate/updates.conf").read_bytes())
     monkeypatch.setattr(accept, "SHARE", tmp_path)
-    for name, value in {**BUNDLE, "replaces": "0.1.0", "store": "9", "store_oldest": "1"}.items():
+    for name, value in {**BUNDLE, "replaces": "0.1.0", "store": "9", "store_oldest": "1", "store_reader": "1"}.items():
         monkeypatch.setenv(f"RAUC_META_BONDMATE_{name.upper()}", value)
     assert accept.main() == 0
     monkeypatch.setenv("RAUC_META_BONDMATE_VERSION", "0.0.9")

@@ -40,11 +40,16 @@ def judge(bundle: Mapping[str, str], image: Mapping[str, str]) -> tuple[int, str
             return TOO_OLD, f"{bundle['version']} is older than {image['floor']}, the oldest that may be installed here"
         if running < order(bundle["replaces"]):
             return TOO_FAR, f"{image['version']} runs here, and {bundle['replaces']} has to be installed before this"
-        oldest, store, newest = int(bundle["store_oldest"]), int(image["store"]), int(bundle["store"])
+        (oldest, theirs, reader), (ours, our_reader) = (
+            [int(bundle[name]) for name in ("store_oldest", "store", "store_reader")],
+            [int(image[name]) for name in ("store", "store_reader")],
+        )
     except (KeyError, ValueError) as error:
         return UNREADABLE, f"it cannot be told whether this may be installed: {error}"
-    if not oldest <= store <= newest:
-        return OTHER_STORE, f"the store here has version {store}, and this takes over {oldest} to {newest}"
+    if ours < oldest or theirs < our_reader:
+        return OTHER_STORE, f"it takes over stores of version {oldest} to {theirs}, and here is one of {ours}"
+    if ours < reader:
+        return OTHER_STORE, f"the store that it leaves is for version {reader} on, so nobody could fall back to {ours}"
     return 0, f"{bundle['version']} may replace {image['version']}"
 
 
