@@ -130,9 +130,10 @@ class Board:
             case {"op": "input", "pull": ("up" | "down" | "floating") as pull}:
                 self._claim(client, pin)
                 self._change(pin, dataclasses.replace(self._lines[pin], function="input", pull=pull))
-            case {"op": "output", "level": (0 | 1) as level}:
+            case {"op": "output", "level": (0 | 1) as level, **others}:
                 self._claim(client, pin)
-                self._change(pin, dataclasses.replace(self._lines[pin], function="output", output=1 if level else 0))
+                line = dataclasses.replace(self._lines[pin], function="output", output=1 if level else 0)
+                self._change(pin, line, _since(others.get("t_ns")))
             case {"op": "release"}:
                 if self._owners.get(pin) is client:
                     self._release(pin)
@@ -171,11 +172,11 @@ class Board:
     def _drive(self, pin: int, level: Level | None) -> None:
         self._change(pin, dataclasses.replace(self._lines[pin], driven=level))
 
-    def _change(self, pin: int, line: Line) -> None:
+    def _change(self, pin: int, line: Line, t_ns: int | None = None) -> None:
         before, self._lines[pin] = self._lines[pin].level, line
         if line.level == before:
             return
-        edge = Edge(pin, line.level, time.monotonic_ns(), utc_now())
+        edge = Edge(pin, line.level, t_ns or time.monotonic_ns(), utc_now())
         if self._log is not None:
             self._log.write(json.dumps(dataclasses.asdict(edge)) + "\n")
         for client in self._clients:
@@ -192,6 +193,16 @@ class Board:
             "driven": line.driven,
             "claimed": pin in self._owners,
         }
+
+
+def _since(t_ns: object) -> int | None:
+    """When the device changed its line; None: now. A busy machine brings the board's turn late."""
+    now = time.monotonic_ns()
+    if t_ns is None:
+        return None
+    if not isinstance(t_ns, int) or not 0 < t_ns <= now:
+        raise _RefusedError(f"output: t_ns is no time of CLOCK_MONOTONIC up to now, {now}")
+    return t_ns
 
 
 class _Client:

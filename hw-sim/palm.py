@@ -21,10 +21,12 @@ PULSES: dict[Pattern, tuple[int, float]] = {
     "not stored": (5, 80.0),
 }
 """How many pulses each has, and how long each of them is, in ms."""
-APART_MS = 380.0
-"""Between two patterns are 400 ms at least, within one 200."""
+APART_MS = 300.0
+"""Between two patterns are 400 ms, within one 200 at most."""
+SETTLED_MS = 2000.0
+"""When so long nothing followed, nothing will: then a pattern is over, however its pulses look."""
 UNLIKE = 1.9
-"""Pulses whose lengths differ by this factor are no such pattern. *Stored* and *attention* differ by 2."""
+"""A pulse whose length differs by this factor is no such pattern. *Stored* and *attention* differ by 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +58,14 @@ def pulses(edges: Iterable[Edge]) -> tuple[Pulse, ...]:
     return tuple(found)
 
 
-def felt(felt_pulses: Iterable[Pulse]) -> tuple[Felt, ...]:
-    """The whole patterns in the pulses, in order; a pattern that is not complete yet is not in it."""
+def felt(felt_pulses: Iterable[Pulse], until_ns: int) -> tuple[Felt, ...]:
+    """The whole patterns in the pulses until then, in order; a pattern that is not complete yet is not in it."""
     groups = [*_groups(felt_pulses)]
-    found = [Felt(pattern, group[0].start_ns) for group in groups[:-1] if (pattern := _of_ended(group)) is not None]
+    found = [(group[0].start_ns, _of_ended(group)) for group in groups[:-1]]
     for last in groups[-1:]:
-        pattern = _nearest(_shortest_ms(last))
-        if len(last) == PULSES[pattern][0]:
-            found.append(Felt(pattern, last[0].start_ns))
-    return tuple(found)
+        rested_ms = (until_ns - last[-1].start_ns) / 1e6 - last[-1].length_ms
+        found.append((last[0].start_ns, _of_ended(last) if rested_ms >= SETTLED_MS else _of_complete(last)))
+    return tuple(Felt(pattern, start_ns) for start_ns, pattern in found if pattern is not None)
 
 
 def _groups(felt_pulses: Iterable[Pulse]) -> Iterator[list[Pulse]]:
@@ -79,15 +80,17 @@ def _groups(felt_pulses: Iterable[Pulse]) -> Iterator[list[Pulse]]:
         yield group
 
 
+def _of_complete(group: list[Pulse]) -> Pattern | None:
+    """By length first: others may follow."""
+    likely = min(PULSES, key=lambda pattern: _ratio(_shortest_ms(group), PULSES[pattern][1]))
+    return likely if len(group) == PULSES[likely][0] else None
+
+
 def _of_ended(group: list[Pulse]) -> Pattern | None:
     """By number first: a busy machine stretches a pulse by more than what lies between two lengths."""
     candidates = [pattern for pattern, (number, _) in PULSES.items() if number == len(group)]
     likely = min(candidates, key=lambda each: _ratio(_shortest_ms(group), PULSES[each][1]), default=None)
     return likely if likely is not None and _ratio(_shortest_ms(group), PULSES[likely][1]) < UNLIKE else None
-
-
-def _nearest(length_ms: float) -> Pattern:
-    return min(PULSES, key=lambda pattern: _ratio(length_ms, PULSES[pattern][1]))
 
 
 def _shortest_ms(group: list[Pulse]) -> float:

@@ -102,7 +102,7 @@ class SimulatedPin(PiPin):  # type: ignore[misc]
             raise PinSetInput(f"cannot set the state of {self!r}: it is an input")
         if value not in (0, 1):
             raise PinInvalidState(f"state of {self!r} must be 0 or 1, not {value!r}: there is no PWM here")
-        self._request("output", level=int(value))
+        self._request("output", level=int(value), t_ns=time.monotonic_ns())
 
     def _get_pull(self) -> str:
         return self._pull

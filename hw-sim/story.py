@@ -5,6 +5,7 @@ gateway's own client. It ends well only if the device verified a receipt and the
 nothing (demo.py).
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -171,7 +172,7 @@ class Story:
         """Wait for a pattern at the vibration pin after the hold; returns when it began, in ms after the hold."""
 
         def look() -> int | None:
-            for one in felt(pulses(self._world.edges(VIBRATION_PIN, self._end_of_hold_ns))):
+            for one in felt(pulses(self._world.edges(VIBRATION_PIN, self._end_of_hold_ns)), time.monotonic_ns()):
                 if one.pattern == pattern:
                     return one.start_ns
                 if one.pattern == "not stored":

@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 import tempfile
+import time
 import zlib
 from itertools import pairwise
 from pathlib import Path
@@ -83,7 +84,7 @@ def felt(world: World, name: str, timeout_s: float) -> list[float]:
 
     def look() -> list[float] | None:
         seen = pulses(world.edges(VIBRATION_PIN))
-        for one in palm.felt(seen):
+        for one in palm.felt(seen, time.monotonic_ns()):
             if one.pattern == name:
                 first = next(number for number, pulse in enumerate(seen) if pulse.start_ns == one.start_ns)
                 whole = seen[first : first + PULSES[one.pattern][0]]

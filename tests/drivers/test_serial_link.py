@@ -549,6 +549,8 @@ def test_a_line_that_is_not_to_rest_is_read_at_once(rest_s: float, count: int, t
                     end.send(b"x")
                     await eventually(lambda number=number: len(received) == number + 1, "the octet")  # type: ignore[misc]
                 end.send(b"y")
+                if rest_s == 0:
+                    await eventually(lambda: received[-1:] == b"y", "the last octet")
                 for _ in range(100):
                     await asyncio.sleep(0)
                 assert (received[-1:] == b"y") is (rest_s == 0)

@@ -115,7 +115,7 @@ def felt_since(world: World, t_ns: int, number: int) -> list[Pattern]:
     """The patterns that a hand felt since then, as soon as there are so many."""
 
     def look() -> list[Pattern] | None:
-        seen = [one.pattern for one in felt(pulses(world.edges(VIBRATION_PIN, t_ns)))]
+        seen = [one.pattern for one in felt(pulses(world.edges(VIBRATION_PIN, t_ns)), time.monotonic_ns())]
         return seen if len(seen) >= number else None
 
     return wait_until(look, 30, f"{number} patterns")

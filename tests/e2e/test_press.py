@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -33,7 +34,7 @@ def patterns(world: World, number: int) -> list[Pattern]:
     """The patterns felt so far, as soon as there are so many."""
 
     def look() -> list[Pattern] | None:
-        seen = [one.pattern for one in felt(pulses(world.edges(VIBRATION_PIN)))]
+        seen = [one.pattern for one in felt(pulses(world.edges(VIBRATION_PIN)), time.monotonic_ns())]
         return seen if len(seen) >= number else None
 
     return wait_until(look, 30, f"{number} patterns")

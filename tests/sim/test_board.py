@@ -3,6 +3,7 @@ import json
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,18 @@ def test_a_line_belongs_to_one_client_until_it_goes(board: Path) -> None:
         wait_until(lambda: not second.request("read", pin=MOTOR)["claimed"], 30, "the line to be free")
         assert second.request("read", pin=MOTOR)["level"] == 0
         assert second.request("output", pin=MOTOR, level=1)["claimed"] is True
+
+
+def test_a_change_is_of_when_the_device_made_it_however_busy_the_board_was(board: Path) -> None:
+    made_ns = time.monotonic_ns() - 1_000_000
+    with BoardClient(board) as device, BoardClient(board) as hand:
+        hand.request("watch", pin=MOTOR)
+        device.request("output", pin=MOTOR, level=1, t_ns=made_ns)
+        assert next(iter(hand.edges())).t_ns == made_ns
+        for no_time in (-1, 0, time.monotonic_ns() + 60_000_000_000, "now"):
+            with pytest.raises(SimulatorError, match="t_ns is no time of CLOCK_MONOTONIC up to now"):
+                device.request("output", pin=MOTOR, level=0, t_ns=no_time)
+        assert device.request("read", pin=MOTOR)["level"] == 1
 
 
 def test_a_hold_presses_to_ground_and_lets_go_and_is_timed_by_the_board(board: Path) -> None:
