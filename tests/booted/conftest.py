@@ -143,11 +143,10 @@ def enrolled(image: Image, world: World, tmp_path_factory: pytest.TempPathFactor
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A board that has booted, the gateway at which it is enrolled, and the data partition before this start."""
+    """A board that has booted, the gateway at which it is enrolled."""
 
     machine: Machine
     world: World
-    before: Path
 
     def ctl(self, *words: str) -> Any:
         """`bondmatectl … --json` on the device, parsed."""
@@ -171,16 +170,15 @@ class Bench:
 def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """An enrolled device that was started again and has said READY, on duty in the open, with a modem."""
     folder = tmp_path_factory.mktemp("bench")
-    card, before = folder / "card.img", folder / "before.img"
+    card = folder / "card.img"
     writes.copy(enrolled.card, card)
-    writes.copy(enrolled.card, before, layout.DATA.start)
-    with started(image, card, world, logged=True) as machine:
+    with started(image, card, world) as machine:
         eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
         # the button comes before the API
         eventually(
             lambda: machine.run("bondmatectl duty on >/dev/null && echo on") == "on", READY_S, "the shift to begin"
         )
-        yield Bench(machine, world, before)
+        yield Bench(machine, world)
 
 
 @contextlib.contextmanager

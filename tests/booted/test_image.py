@@ -92,20 +92,6 @@ def test_a_press_on_a_real_line_becomes_a_verified_receipt(bench: Bench, world: 
     _close(bench, world)
 
 
-def test_without_a_network_it_goes_through_the_modem(bench: Bench, world: World) -> None:
-    eventually(lambda: bench.ctl("bearers"), ANSWER_S, "the bearers")
-    before = len(world.mobile_datagrams())
-    bench.machine.link(up=False)
-    try:
-        bench.press()
-        alert = _delivered(bench)
-        assert len(world.mobile_datagrams()) > before
-        assert alert["alert_id"] in {each["alert_id"] for each in world.at_gateway("alerts")}
-        _close(bench, world)
-    finally:
-        bench.machine.link(up=True)
-
-
 def _delivered(bench: Bench) -> dict[str, object]:
     def look() -> dict[str, object] | None:
         now = bench.alert()
