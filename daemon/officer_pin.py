@@ -5,7 +5,6 @@ them apart. Neither is ever in a message or a log.
 """
 
 import asyncio
-import hashlib
 import hmac
 import json
 import logging
@@ -16,6 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from bondmate.core.lockout import Lockout
 from bondmate.errors import LocalError, StoreError
@@ -191,7 +193,11 @@ class _Kept:
 
 
 def _hash(pin: str, salt: bytes, iterations: int) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", pin.encode("utf-8", errors="replace"), salt, iterations)
+    # cryptography's, for it lets go of the interpreter, and hashlib's would need an OpenSSL of its own (lean.py)
+    derived: bytes = PBKDF2HMAC(SHA256(), SHA256.digest_size, salt, iterations).derive(
+        pin.encode("utf-8", errors="replace")
+    )
+    return derived
 
 
 def _load(path: Path | None) -> _Kept:
