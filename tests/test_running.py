@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -114,3 +116,10 @@ def test_a_guard_that_is_cancelled_ends_nothing() -> None:
     guard.cancel()
     guard.join(10)
     assert not guard.is_alive()
+
+
+def test_an_end_that_hangs_is_said_and_made_all_the_same() -> None:
+    code = "import time; from bondmate.running import end_in; end_in(0.1, 7); time.sleep(60)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=50)
+    assert done.returncode == 7
+    assert done.stderr == "bondmated: its end took longer than 0 s: something hung, and the process ends now\n"
