@@ -138,6 +138,10 @@ class Talk(RuleBasedStateMachine):
             connection.close()
         self.in_memory = []
         self.begin()
+        if self.over_early:
+            # what was told before its commit may be forgotten, and then what came before it is heard once more
+            self.version = int((self.do(self.desk.outbox.kept(KEPT_EXERCISE)) or b"0").split()[0])
+            self.over_early = False
 
     @rule(utc_s=st.none() | st.sampled_from([NOW_S - 10**8, NOW_S - 50, NOW_S, NOW_S + 50, NOW_S + 10**8]))
     def clock_jumps(self, utc_s: float | None) -> None:
