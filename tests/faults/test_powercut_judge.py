@@ -127,6 +127,7 @@ def test_a_store_that_does_not_open_loses_all_its_presses(memory: Path) -> None:
     expected = lived(memory)
     with opened(memory) as connection:
         connection.execute("PRAGMA user_version = 99")
+        connection.execute("UPDATE format SET oldest_reader = 99")
     judged = verdict(memory, expected)
     assert judged.lost == expected.confirmed > 0
     assert "start the newer daemon" in judged.complaints[0]
