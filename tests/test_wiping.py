@@ -111,7 +111,7 @@ def test_a_press_while_it_is_to_be_wiped_is_an_alert_and_is_delivered_first(tmp_
             assert [record.kind for record in desk.calls()] == [Kind.PANIC, Kind.ESCALATION, Kind.ESCALATION]
             assert (marks.made, told(desk)) == ([], [[1, 1]]), "no gateway, no wipe, however long"
             desk.bearer.answer = desk.bearer.hold
-            await asyncio.sleep(60)
+            await asyncio.sleep(LONG_S)
             assert desk.device.waiting()[Stream.ALERT] == 0
             assert (marks.made, told(desk)) == ([], [[1, 1]]), "and none while the alert is open"
             close = [[desk.calls()[-1].digest]]
