@@ -44,7 +44,7 @@ from tests.e2e.conftest import HOLD_S, alerts, calls, ctl
 SIM = Path(sys.executable).with_name("bondmate-sim")
 SMS_OCTETS = 140
 """The user data of one short message (3GPP TS 23.040, 9.2.3.24)."""
-RACE_S, SMS_S = 0.6, 1.5
+RACE_S, SMS_S = 0.6, 4.0
 
 
 @pytest.fixture(scope="module")
