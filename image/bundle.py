@@ -115,8 +115,8 @@ def sign(tools: Tools, work: Path, text: str, signer: Signer, wanted: Wanted) ->
     try:
         tools.run(
             work,
-            *("rauc", "--cert=/work/cert.pem", "--key=/dev/stdin", "--keyring=/work/keyring.pem"),
-            *(f"--mksquashfs-args={_SQUASHFS}", "bundle", "/work/content", "/work/made.raucb"),
+            *("rauc", "--cert=/folder/cert.pem", "--key=/dev/stdin", "--keyring=/folder/keyring.pem"),
+            *(f"--mksquashfs-args={_SQUASHFS}", "bundle", "/folder/content", "/folder/made.raucb"),
             environment={"SOURCE_DATE_EPOCH": str(wanted.epoch)},
             # through a pipe: no second file ever holds it
             given=signer.key.read_text(encoding="ascii", errors="replace"),

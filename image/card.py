@@ -14,7 +14,7 @@ _FIRMWARE = ("bootcode.bin", "start.elf", "start4.elf", "fixup.dat", "fixup4.dat
 # Names are sorted and times given: the order in which a host lists its folders changes nothing.
 _MAKE = """
 set -e
-cd /work
+cd /folder
 mkimage -A arm64 -T script -C none -n slots -d boot.cmd boot/boot.scr >&2
 mkfs.vfat -F 32 -i "$1" -n BONDMATE --invariant -C boot.vfat "$2" >&2
 find boot -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

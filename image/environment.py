@@ -104,8 +104,8 @@ def _make(folder: Path, top: Path, tools: Tools) -> None:
     # by the release's own Python; never looked at again whether it is still that of the source: both are read-only
     tools.run(
         folder,
-        *("python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", "/work", "-p", "/"),
-        f"/work/{PLACE}",
+        *("python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", "/folder", "-p", "/"),
+        f"/folder/{PLACE}",
     )
 
 

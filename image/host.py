@@ -33,7 +33,7 @@ mount --make-rprivate /
 mount --bind /dev "$1/dev"
 mount -t proc proc "$1/proc"
 mount -t tmpfs tmp "$1/tmp"
-mount --bind "$2" "$1/work"
+mount --bind "$2" "$1/folder"
 root=$1
 shift 2
 exec chroot "$root" "$@"
@@ -46,7 +46,7 @@ class CommandError(ImageError):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The folder with Debian's tools. A command in it sees one folder of the host, as /work."""
+    """The folder with Debian's tools. A command in it sees one folder of the host, as /folder."""
 
     root: Path
     firmware: Path
@@ -110,7 +110,7 @@ def _registration() -> str:
 
 def tools(cache: Cache) -> Tools:
     """Return Debian's tools, which are fetched the first time."""
-    made = cache.stage("tools", "fetching Debian's tools", [RELEASE, *_PACKAGES, *FIRMWARE, "2"], _make)
+    made = cache.stage("tools", "fetching Debian's tools", [RELEASE, *_PACKAGES, *FIRMWARE, "3"], _make)
     return Tools(made / "root", made / "firmware")
 
 
@@ -124,13 +124,15 @@ def _make(folder: Path) -> None:
         *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("man", "doc", "locale")),
         "--skip=cleanup/apt/lists", RELEASE, root,
     ])  # fmt: skip
-    (root / "work").mkdir()
+    (root / "folder").mkdir()
     firmware.mkdir()
     bound = Tools(root, firmware)
-    bound.run(firmware, "sh", "-c", 'cd /work && apt-get -q download -o APT::Sandbox::User=root "$@"', "sh", *FIRMWARE)
+    bound.run(
+        firmware, "sh", "-c", 'cd /folder && apt-get -q download -o APT::Sandbox::User=root "$@"', "sh", *FIRMWARE
+    )
     for archive in sorted(firmware.glob("*.deb")):
         package = archive.name.partition("_")[0]
-        bound.run(firmware, "dpkg-deb", "-x", f"/work/{archive.name}", f"/work/{package}")
-        fields = bound.run(firmware, "dpkg-deb", "-f", f"/work/{archive.name}", "Package", "Version", "Architecture")
+        bound.run(firmware, "dpkg-deb", "-x", f"/folder/{archive.name}", f"/folder/{package}")
+        fields = bound.run(firmware, "dpkg-deb", "-f", f"/folder/{archive.name}", "Package", "Version", "Architecture")
         (firmware / f"{package}.control").write_text(fields)
         archive.unlink()

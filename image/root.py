@@ -34,15 +34,15 @@ _DIRECTORIES = ("boot/firmware", "data", "run", "tmp", "dev")
 
 _PACK = """
 set -e
-cd /work/root
-systemd-sysusers --root=/work/root
-systemctl --root=/work/root preset-all
+cd /folder/root
+systemd-sysusers --root=/folder/root
+systemctl --root=/folder/root preset-all
 rm -f etc/.pwd.lock etc/*-
-tar --create --file=/work/root.tar --sort=name --numeric-owner --format=posix \
+tar --create --file=/folder/root.tar --sort=name --numeric-owner --format=posix \
   --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime --mtime="@$SOURCE_DATE_EPOCH" --clamp-mtime .
-truncate -s "$1" /work/slot.ext4
+truncate -s "$1" /folder/slot.ext4
 mke2fs -q -t ext4 -b 4096 -m 0 -O ^has_journal,^orphan_file,^metadata_csum_seed -L bondmate -U "$2" \
-  -E hash_seed="$2",root_owner=0:0,lazy_itable_init=0 -d /work/root.tar /work/slot.ext4
+  -E hash_seed="$2",root_owner=0:0,lazy_itable_init=0 -d /folder/root.tar /folder/slot.ext4
 """
 
 

@@ -17,6 +17,7 @@ from tests.api.served import DEVICE, SESSION, UTC_TEXT, Served, served
 from tests.eventually import eventually
 from tests.rights import as_nobody
 from tests.sim.conftest import run
+from tests.terminal import rest
 
 __all__ = ["run"]
 
@@ -385,12 +386,7 @@ def test_colour_is_for_terminals_alone(run: Path, capsys: pytest.CaptureFixture[
         with subprocess.Popen([COMMAND, "--socket", str(socket), "status"], stdout=end) as process:
             assert process.wait(20) == 0
         os.close(end)
-        shown = b""
-        try:
-            while piece := os.read(terminal, 4096):
-                shown += piece
-        except OSError:
-            pass  # Linux says so at the end of a terminal
+        shown = rest(terminal)
         os.close(terminal)
         return shown.decode()
 

@@ -20,6 +20,7 @@ from tests.api.served import UTC_MS, set_pin
 from tests.desk import fix_at
 from tests.eventually import eventually
 from tests.sim.conftest import run
+from tests.terminal import rest
 from tests.test_app import Prepare, prepare
 from tests.test_cli import COMMAND, Console, Play, play
 
@@ -181,11 +182,7 @@ def test_a_terminal_shows_the_state_in_place_and_is_given_back(play: Callable[[P
                 while b"store" not in out:
                     out += os.read(terminal, 4096)
                 process.terminate()
-                try:
-                    while piece := os.read(terminal, 4096):
-                        out += piece
-                except OSError:
-                    pass  # Linux says so at the end of a terminal
+                out += rest(terminal)
                 os.close(terminal)
                 return out, process.wait(20)
 
@@ -274,12 +271,7 @@ def test_a_terminal_shows_a_self_test_in_place_and_then_what_came_of_it_in_colou
             command = [COMMAND, "--socket", str(console.there.socket), "selftest"]
             with subprocess.Popen(command, stdin=end, stdout=end, stderr=end) as process:
                 os.close(end)
-                out = b""
-                try:
-                    while piece := os.read(terminal, 4096):
-                        out += piece
-                except OSError:
-                    pass  # Linux says so at the end of a terminal
+                out = rest(terminal)
                 os.close(terminal)
                 return out, process.wait(20)
 

@@ -201,7 +201,7 @@ def started(image: Image, card: Path, world: World, *, logged: bool = False) -> 
 
 def has_file(tools: Tools, card: Path) -> bool:
     """Whether an enrolment file is on a card's boot partition."""
-    partition = f"/work/{card.name}@@{layout.BOOT.start}"
+    partition = f"/folder/{card.name}@@{layout.BOOT.start}"
     return f"::/{NAME}" in tools.run(card.parent, "mdir", "-b", "-i", partition, "::").lower().splitlines()
 
 

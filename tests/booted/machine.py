@@ -52,7 +52,7 @@ def eventually(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
 
 
 class Machine:
-    """A running board. `folder` is seen by QEMU as /work; it holds the card and the sockets."""
+    """A running board. `folder` is seen by QEMU as /folder; it holds the card and the sockets."""
 
     def __init__(self, tools: Tools, folder: Path, card: Path, *, logged: bool = False) -> None:
         """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py)."""
@@ -66,20 +66,20 @@ class Machine:
             folder,
             [
                 *("qemu-system-aarch64", "-M", "virt,acpi=off,gic-version=2", "-cpu", "cortex-a72", "-smp", "2"),
-                *("-m", "1024", "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/work/u-boot.bin"),
-                *("-display", "none", "-nodefaults", "-serial", "file:/work/console"),
+                *("-m", "1024", "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/folder/u-boot.bin"),
+                *("-display", "none", "-nodefaults", "-serial", "file:/folder/console"),
                 *(*_drive(folder, card, logged=logged), "-device", "virtio-blk-pci,drive=card"),
                 *("-device", "i6300esb", "-device", "virtio-rng-pci"),
                 *("-device", "virtio-serial-pci", *_socket("shell"), "-device", "virtconsole,chardev=shell"),
                 *(*_socket("serial"), "-device", "pci-serial,chardev=serial"),
                 *(*_socket("modem"), "-device", "pci-serial,chardev=modem"),
                 *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
-                *("-qmp", "unix:/work/qmp,server=on,wait=off"),
-                *("-qtest", "unix:/work/qtest,server=on,wait=off", "-qtest-log", "/dev/null"),
+                *("-qmp", "unix:/folder/qmp,server=on,wait=off"),
+                *("-qtest", "unix:/folder/qtest,server=on,wait=off", "-qtest-log", "/dev/null"),
                 *(
                     word
                     for name in _CREDENTIALS
-                    for word in ("-fw_cfg", f"name=opt/io.systemd.credentials/{name},file=/work/{name}")
+                    for word in ("-fw_cfg", f"name=opt/io.systemd.credentials/{name},file=/folder/{name}")
                 ),
             ],
         )
@@ -219,7 +219,7 @@ def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:
     """
 
     def file(name: str, node: str) -> dict[str, object]:
-        return {"driver": "file", "filename": f"/work/{name}", "node-name": node, "cache": {"no-flush": True}}
+        return {"driver": "file", "filename": f"/folder/{name}", "node-name": node, "cache": {"no-flush": True}}
 
     nodes, under = [file(card.name, "held")], "held"
     if logged:
@@ -231,7 +231,7 @@ def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:
 
 
 def _socket(name: str) -> tuple[str, str]:
-    return "-chardev", f"socket,id={name},path=/work/{name},server=on,wait=off"
+    return "-chardev", f"socket,id={name},path=/folder/{name},server=on,wait=off"
 
 
 def write_data(tools: Tools, card: Path, folder: Path, tree: Path) -> None:
@@ -241,7 +241,7 @@ def write_data(tools: Tools, card: Path, folder: Path, tree: Path) -> None:
     tree.rename(run / "tree")
     tools.run(
         run,
-        *("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "data", "-d", "/work/tree", "/work/data.ext4"),
+        *("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "data", "-d", "/folder/tree", "/folder/data.ext4"),
         f"{layout.DATA.size // 1024}k",
     )
     with card.open("r+b") as file:

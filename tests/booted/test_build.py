@@ -39,7 +39,7 @@ def test_the_card_has_the_layout_that_is_written_down(image: Image) -> None:
 
 def test_what_a_board_starts_from_is_on_the_boot_partition(image: Image) -> None:
     """A Zero 2 W and a 3 take bootcode.bin and start.elf, a 4 and a CM4 have the first in their own memory."""
-    partition = f"/work/{image.file.name}@@{layout.BOOT.start}"
+    partition = f"/folder/{image.file.name}@@{layout.BOOT.start}"
     listed = image.tools.run(image.file.parent, "mdir", "-b", "-i", partition, "::").splitlines()
     assert {f"::/{name}.dtb" for name in BOARDS} <= set(listed)
     needed = (

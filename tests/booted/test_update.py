@@ -189,6 +189,6 @@ def changed(device: Device, version: str, program: str) -> Path:
     work.mkdir()
     shutil.copyfile(build.parts(device.wanted(version)).slot.file_system, work / "slot.ext4")
     (work / "junk").write_bytes(b"no program\n")
-    script = f"cd /work; debugfs -w -R 'rm {program}' slot.ext4; debugfs -w -R 'write junk {program}' slot.ext4"
+    script = f"cd /folder; debugfs -w -R 'rm {program}' slot.ext4; debugfs -w -R 'write junk {program}' slot.ext4"
     tools.run(work, "sh", "-ec", script)
     return work / "slot.ext4"

@@ -32,7 +32,7 @@ class Here(Tools):
     """This computer's programs, in the place of those of the image's release."""
 
     def command(self, work: Path, argv: Sequence[str | Path]) -> list[str]:
-        return [str(word).replace("/work/", f"{work}/") for word in argv]
+        return [str(word).replace("/folder/", f"{work}/") for word in argv]
 
 
 HERE = Here(Path("/"), Path("/"))

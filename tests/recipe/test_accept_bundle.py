@@ -1,18 +1,17 @@
 """Which bundles may replace what runs: RAUC's pre-install handler."""
 
-import importlib.util
 import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recipe.machine import RECIPE
+from tests.recipe.scripts import load
 
 SCRIPT = RECIPE / "root/usr/libexec/bondmate/accept_bundle.py"
 IMAGE = {"version": "1.4.0", "floor": "1.2.0", "store": "4", "store_reader": "3"}
@@ -24,17 +23,7 @@ IN_ORDER = (
 )  # fmt: skip
 
 
-def load() -> Any:
-    """The script as a module: it lies outside all packages, as it does on a device."""
-    spec = importlib.util.spec_from_file_location("accept_bundle", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-accept = load()
+accept = load("accept_bundle")
 
 
 def code(**changed: str) -> int:

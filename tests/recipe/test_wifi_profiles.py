@@ -1,9 +1,7 @@
 """Which networks become profiles of iwd, and which files are refused."""
 
-import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,22 +9,9 @@ from hypothesis import strategies as st
 
 from bondmate import erasing, network
 from bondmate.network import Network, Wifi
-from tests.recipe.machine import RECIPE
+from tests.recipe.scripts import load
 
-SCRIPT = RECIPE / "root" / "usr" / "libexec" / "bondmate" / "wifi_profiles.py"
-
-
-def load() -> Any:
-    """The script as a module: it lies outside all packages, as it does on a device."""
-    spec = importlib.util.spec_from_file_location("wifi_profiles", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-wifi = load()
+wifi = load("wifi_profiles")
 
 
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | bytes) -> int:
