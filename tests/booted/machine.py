@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from bondmate_image import layout
 from bondmate_image.host import Tools
@@ -145,8 +145,12 @@ class Machine:
         """The GPIO lines, for as long as the block lasts."""
         with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
             chip = _find_chip(monitor)
-        with eventually(lambda: self._connect("qtest"), ANSWER_S, "qtest") as connection:
-            yield Lines(connection, chip)
+        with (
+            eventually(lambda: self._connect("qtest"), ANSWER_S, "qtest") as connection,
+            # closed too: QEMU serves one at a time, and a file that is left open keeps the connection
+            connection.makefile("r") as answers,
+        ):
+            yield Lines(connection, answers, chip)
 
     def console_end(self) -> str:
         """Return the end of what U-Boot and the kernel wrote."""
@@ -174,9 +178,9 @@ class Machine:
 class Lines:
     """The lines of the virtual board's PL061, from outside: QEMU's qtest protocol."""
 
-    def __init__(self, connection: socket.socket, chip: str) -> None:
+    def __init__(self, connection: socket.socket, answers: TextIO, chip: str) -> None:
         self._connection = connection
-        self._answers = connection.makefile("r")
+        self._answers = answers
         self._chip = chip
 
     def set(self, line: int, *, high: bool) -> None:
