@@ -158,11 +158,11 @@ class Errand:
         return situation is not None and situation.may_fetch
 
     def _give_up(self, order: Order, why: str) -> None:
-        """Tell it; until the daemon knows, the same would fail again, so it waits."""
+        """Tell it; until the daemon knows, the same would fail again, so it waits. The next order waits for nothing."""
         log.warning("%s is not installed: %s", order.software, why)
         self._failures = self._vain = 0
-        self._next_try_s = self._now() + LONGEST_WAIT_S
-        self._tell(order.number, False, why)
+        told = self._tell(order.number, False, why)
+        self._next_try_s = self._now() + (0.0 if told else LONGEST_WAIT_S)
 
     # --- after the restart -----------------------------------------------------------------------
 

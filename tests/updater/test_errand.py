@@ -225,6 +225,17 @@ def test_what_can_never_come_is_told_in_few_words(device: Device, web: Web) -> N
     assert len(text.encode()) <= 160
 
 
+@pytest.mark.parametrize("takes", [True, False], ids=["told", "not told"])
+def test_what_failed_holds_up_itself_alone(device: Device, web: Web, takes: bool) -> None:
+    errand = device.boot(OLD, "one")
+    device.takes = takes
+    device.wants(replace(web.order, url="ftp://127.0.0.1/x"))
+    errand.step()
+    device.wants(replace(web.order, number=web.order.number + 1) if takes else web.order)
+    errand.step()
+    assert device.files == ([".raucb"] if takes else [])
+
+
 def test_a_server_that_breaks_off_is_tried_again_after_a_while(device: Device, web: Web) -> None:
     web.breaks_after = [1000, 1000]
     device.wants(web.order)
