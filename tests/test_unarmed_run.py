@@ -125,8 +125,13 @@ def test_an_enrolment_that_fails_as_nobody_expected_is_said_and_tried_again(
 
 def test_its_button_is_on_the_chip_that_is_configured(configuration: Configuration) -> None:
     gpio = replace(configuration.gpio, factory="gpiod", chip="some-chip")
-    with pytest.raises(LocalError, match="no GPIO chip labelled 'some-chip'"):
-        asyncio.run(UnarmedRun(replace(configuration, gpio=gpio), Faults()).serve())
+    run = UnarmedRun(replace(configuration, gpio=gpio), Faults())
+    try:
+        with pytest.raises(LocalError, match="no GPIO chip labelled 'some-chip'"):
+            asyncio.run(run.serve())
+    finally:
+        assert run.end is not None
+        run.end.cancel()  # else it ends this process, whatever test it has come to by then
 
 
 def test_the_disk_is_looked_at_soon_again() -> None:
