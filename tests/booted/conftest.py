@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +166,24 @@ class Bench:
             eventually(lambda: self.alert() != known, ANSWER_S, "the press to be felt")
             lines.set(BUTTON, high=True)
 
+    def delivered(self) -> dict[str, Any]:
+        """The open alert, as soon as its receipt was verified."""
+
+        def look() -> dict[str, Any] | None:
+            now = self.alert()
+            return now if now is not None and now["state"] in {"delivered", "acknowledged"} else None
+
+        return eventually(look, ANSWER_S, "a verified receipt")
+
+    def close(self) -> None:
+        """The dispatcher ends the alert, and the device hears of it."""
+        alert = self.alert()
+        assert alert is not None
+        self.world.at_gateway("close", str(alert["alert_id"]))
+        eventually(
+            lambda: (self.alert() or {"state": "closed"})["state"] == "closed", ANSWER_S, "the alert to be over"
+        )  # fmt: skip
+
 
 @pytest.fixture(scope="session")
 def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
@@ -197,6 +216,14 @@ def started(image: Image, card: Path, world: World, *, logged: bool = False) -> 
         raise
     finally:
         machine.stop()
+
+
+def free_port() -> int:
+    """A TCP port of this computer that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 def has_file(tools: Tools, card: Path) -> bool:

@@ -84,28 +84,12 @@ def test_a_press_on_a_real_line_becomes_a_verified_receipt(bench: Bench, world: 
     eventually(lambda: bench.ctl("status")["fix"], READY_S, "a fix")
     assert bench.alert() is None
     bench.press()
-    alert = _delivered(bench)
+    alert = bench.delivered()
     (held,) = world.at_gateway("alerts")
     assert held["alert_id"] == alert["alert_id"]
     assert (held["kind"], held["verdict"]) == ("panic", "held")
     assert held["fix"] is not None
-    _close(bench, world)
-
-
-def _delivered(bench: Bench) -> dict[str, object]:
-    def look() -> dict[str, object] | None:
-        now = bench.alert()
-        return now if now is not None and now["state"] in {"delivered", "acknowledged"} else None
-
-    return eventually(look, ANSWER_S, "a verified receipt")
-
-
-def _close(bench: Bench, world: World) -> None:
-    """The dispatcher ends the alert, and the device hears of it."""
-    alert = bench.alert()
-    assert alert is not None
-    world.at_gateway("close", str(alert["alert_id"]))
-    eventually(lambda: (bench.alert() or {"state": "closed"})["state"] == "closed", ANSWER_S, "the alert to be over")
+    bench.close()
 
 
 def _seconds(bench: Bench, unit: str, name: str) -> float:

@@ -3,9 +3,7 @@
 One device goes through all of it, in this order. Runs with ./dev image-test --long.
 """
 
-import os
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from bondmate_image import build, bundle, card, recipe
+from bondmate_image import bundle
 from bondmate_image.recipe import Wanted
 from bondmate_image.trust import Trust
 from bondmate_sim.world import World
-from tests.booted import writes
-from tests.booted.conftest import BUTTON, HOST, READY_S, Enrolled, Image, started
+from tests.booted import bundles, writes
+from tests.booted.conftest import BUTTON, HOST, READY_S, Enrolled, Image, free_port, started
 from tests.booted.machine import ANSWER_S, Machine, eventually
 from tests.image import signers
 from tests.image.signers import Authority
@@ -46,16 +44,13 @@ class Device:
 
     def packed(self, version: str, slot: Path | None = None, force: Authority | None = None) -> Path:
         """A bundle of that file system, or of nothing much; as this force or another one makes it."""
-        work = self.folder / version
-        (work / "content").mkdir(parents=True)
-        if slot is None:
-            (work / "content/rootfs.ext4").write_bytes(os.urandom(1 << 20))
-        else:
-            card.clone(slot, work / "content/rootfs.ext4")
         by = force or self.force
         wanted = replace(self.wanted(version), trust=Trust(keyring=by.pem))
-        bundle.sign(self.image.tools, work, bundle.manifest(wanted, recipe.updates()), by.signer(self.folder), wanted)
-        return work / "made.raucb"
+        return bundles.pack(self.image.tools, wanted, by.signer(self.folder), self.folder, slot)
+
+    def broken(self, version: str, program: str) -> Path:
+        """A bundle of a version, in which a program or the kernel is none."""
+        return self.packed(version, bundles.broken(self.image.tools, self.wanted(version), program, self.folder))
 
     def order(self, file: Path, version: str) -> None:
         """Have the gateway tell the device; it looks, as at the beginning of a shift, and the shift ends."""
@@ -115,9 +110,7 @@ _ASK = (
 @pytest.fixture(scope="module")
 def serving(world: World) -> Iterator[World]:
     """The gateway, which serves bundles too."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     world.gateway.stop()
     world.gateway_options = ("--bundles", f"127.0.0.1:{port}", "--bundles-url", f"http://{HOST}:{port}")
     world.start_gateway()
@@ -167,7 +160,7 @@ def test_a_newer_one_is_installed_started_and_kept(device: Device) -> None:
 
 def test_a_kernel_that_does_not_start_is_fallen_back_from(device: Device) -> None:
     """Three times U-Boot tries it; then the version before runs again, and says so."""
-    device.order(device.packed("0.4.0", changed(device, "0.4.0", "/boot/vmlinuz")), "0.4.0")
+    device.order(device.broken("0.4.0", bundles.KERNEL), "0.4.0")
     assert device.outcome() == ("failed", "0.3.0 runs: 0.4.0 did not prove good")
     assert device.runs() == "0.3.0"
     assert device.slots()["BOOT_A_LEFT"] == "0"
@@ -176,19 +169,8 @@ def test_a_kernel_that_does_not_start_is_fallen_back_from(device: Device) -> Non
 
 def test_a_daemon_that_does_not_start_is_fallen_back_from(device: Device) -> None:
     """The kernel starts, and the updater finds that the device is not well; U-Boot would have taken it for good."""
-    device.order(device.packed("0.5.0", changed(device, "0.5.0", "/usr/lib/bondmate/bin/bondmated")), "0.5.0")
+    device.order(device.broken("0.5.0", bundles.DAEMON), "0.5.0")
     eventually(lambda: device.runs() == "0.5.0", CARRIED_OUT_S, "it to be started")
     assert device.outcome() == ("failed", "0.3.0 runs: 0.5.0 did not prove good")
     assert device.runs() == "0.3.0"
     assert device.slots()["BOOT_ORDER"] == "B"
-
-
-def changed(device: Device, version: str, program: str) -> Path:
-    """The slot of a version, in which a program or the kernel is none."""
-    tools, work = device.image.tools, device.folder / f"slot-{version}"
-    work.mkdir()
-    shutil.copyfile(build.parts(device.wanted(version)).slot.file_system, work / "slot.ext4")
-    (work / "junk").write_bytes(b"no program\n")
-    script = f"cd /folder; debugfs -w -R 'rm {program}' slot.ext4; debugfs -w -R 'write junk {program}' slot.ext4"
-    tools.run(work, "sh", "-ec", script)
-    return work / "slot.ext4"
