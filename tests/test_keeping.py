@@ -579,7 +579,7 @@ def test_positions_beyond_their_bound_go_and_a_gap_names_them_in_the_same_commit
         async with running(tmp_path, answer=silence) as desk:
             maker = desk.device.parts.recorder
             for _ in range(bound + 40):
-                desk.device._keeper.keep(maker.make(Kind.POSITION, now(), None))
+                desk.device._rooms.keeper.keep(maker.make(Kind.POSITION, now(), None))
                 await asyncio.sleep(1)
             await asyncio.sleep(RETRY_S + 1)
             made = {record.id.sequence: record for record in desk.records(Kind.POSITION)}
@@ -621,7 +621,7 @@ def test_a_gap_that_could_not_be_committed_is_committed_later_together_with_what
 
             desk.outbox.thin = failing  # type: ignore[method-assign,assignment]
             for _ in range(bound + 1):
-                desk.device._keeper.keep(maker.make(Kind.POSITION, now(), None))
+                desk.device._rooms.keeper.keep(maker.make(Kind.POSITION, now(), None))
                 await asyncio.sleep(0.01)
             await asyncio.sleep(RETRY_S)
             [gap] = desk.records(Kind.GAP)
