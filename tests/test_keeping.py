@@ -389,6 +389,7 @@ def test_a_store_that_hangs_at_the_start_does_not_keep_the_device_from_being_arm
         begun_s = now()
         async with running(tmp_path, earlier=(earlier,), disk=Disk(takes_s=20.0)) as desk:
             assert now() - begun_s <= DEADLINE_S + 1.5, "the desk itself waits for 1.5 s"
+            assert "opening it hangs" in str(desk.faults.to_json())
             await desk.press()
             await asyncio.sleep(1)
             assert len(desk.bearer.sent_of(Kind.PANIC)) == 1
@@ -398,6 +399,7 @@ def test_a_store_that_hangs_at_the_start_does_not_keep_the_device_from_being_arm
             assert desk.state == "delivered"
             assert desk.device.alert is not None
             assert desk.device.alert.record is desk.record(Kind.PANIC), "the newest, not what was found later"
+            assert "store" not in desk.faults
 
     run(story())
 
