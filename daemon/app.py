@@ -8,6 +8,7 @@ import bondmate.lean  # isort: skip  # noqa: F401 - before whatever would import
 import argparse
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import random
@@ -91,7 +92,8 @@ def _run_given_or_last_good(given: Path) -> int:
     Where all that is missing are credentials, the button lives all the same, not armed, until there are some.
     """
     while (code := _run_once(given)) is None:
-        pass
+        # a run that is over hangs in circles, which Python would leave lying for many runs; the next one takes its room
+        gc.collect()
     return code
 
 

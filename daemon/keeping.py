@@ -124,6 +124,8 @@ class Keeper:
                 await self.resumed.wait()
         except TimeoutError:
             log.warning("the outbox does not open in time; going on without what earlier sessions left")
+            if "store" not in self._faults:
+                self._failed(StoreError("opening it hangs", StoreTrouble.HANGING))
 
     async def finish(self) -> None:
         """Let what was begun become durable, if that takes no longer than the deadline."""

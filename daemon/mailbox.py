@@ -328,7 +328,7 @@ class Mailbox:
             async with asyncio.timeout(self._parts.deadline_s):
                 await work()
         except (StoreError, TimeoutError) as error:
-            log.info("the mailbox cannot read or write its store: %s", error)
+            log.info("the mailbox cannot read or write its store: %s", str(error) or "it hangs")
 
     def _utc_s(self) -> float | None:
         utc_ms = self._parts.moment().utc_ms

@@ -3,8 +3,10 @@
 Other runs are tests/e2e's.
 """
 
+import gc
 import os
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +116,30 @@ def test_a_file_that_is_not_there_is_told_with_where_to_look(
 ) -> None:
     assert main(["--config", str(tmp_path / "device.toml")]) == 78
     assert "No such file or directory: see docs/bondmate.example.toml" in capsys.readouterr().err
+
+
+class Circle:
+    """Hangs on itself, as what a run leaves does."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_a_run_left_is_gone_before_the_next_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[weakref.ref[Circle]] = []
+
+    def run_once(_given: Path) -> int | None:
+        if left:
+            return 0 if left[0]() is None else 1
+        left.append(weakref.ref(Circle()))
+        return None
+
+    monkeypatch.setattr("bondmate.app._run_once", run_once)
+    gc.disable()
+    try:
+        assert main(["--config", str(tmp_path / "device.toml")]) == 0
+    finally:
+        gc.enable()
 
 
 def test_small_files_that_hang_hold_up_no_press_and_no_end(world: World) -> None:

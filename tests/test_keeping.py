@@ -389,6 +389,7 @@ def test_a_store_that_hangs_at_the_start_does_not_keep_the_device_from_being_arm
         begun_s = now()
         async with running(tmp_path, earlier=(earlier,), disk=Disk(takes_s=20.0)) as desk:
             assert now() - begun_s <= DEADLINE_S + 1.5, "the desk itself waits for 1.5 s"
+            assert "opening it hangs" in str(desk.faults.to_json())
             await desk.press()
             await asyncio.sleep(1)
             assert len(desk.bearer.sent_of(Kind.PANIC)) == 1
@@ -398,6 +399,7 @@ def test_a_store_that_hangs_at_the_start_does_not_keep_the_device_from_being_arm
             assert desk.state == "delivered"
             assert desk.device.alert is not None
             assert desk.device.alert.record is desk.record(Kind.PANIC), "the newest, not what was found later"
+            assert "store" not in desk.faults
 
     run(story())
 
@@ -579,7 +581,7 @@ def test_positions_beyond_their_bound_go_and_a_gap_names_them_in_the_same_commit
         async with running(tmp_path, answer=silence) as desk:
             maker = desk.device.parts.recorder
             for _ in range(bound + 40):
-                desk.device._keeper.keep(maker.make(Kind.POSITION, now(), None))
+                desk.device._rooms.keeper.keep(maker.make(Kind.POSITION, now(), None))
                 await asyncio.sleep(1)
             await asyncio.sleep(RETRY_S + 1)
             made = {record.id.sequence: record for record in desk.records(Kind.POSITION)}
@@ -621,7 +623,7 @@ def test_a_gap_that_could_not_be_committed_is_committed_later_together_with_what
 
             desk.outbox.thin = failing  # type: ignore[method-assign,assignment]
             for _ in range(bound + 1):
-                desk.device._keeper.keep(maker.make(Kind.POSITION, now(), None))
+                desk.device._rooms.keeper.keep(maker.make(Kind.POSITION, now(), None))
                 await asyncio.sleep(0.01)
             await asyncio.sleep(RETRY_S)
             [gap] = desk.records(Kind.GAP)

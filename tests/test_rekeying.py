@@ -204,7 +204,7 @@ def test_a_finger_on_the_button_holds_the_run_too(tmp_path: Path) -> None:
 
     async def work(desk: Desk) -> None:
         desk.device.on_edge(0, True, asyncio.get_running_loop().time())
-        assert not desk.device._is_idle()
+        assert not desk.device._rooms.ending.is_idle()
         ordered(desk)
         await asyncio.sleep(0.9)
         assert bench.registrar.requests == []

@@ -425,7 +425,7 @@ def test_a_clock_that_is_not_the_receiver_s_is_red(tmp_path: Path) -> None:
             def utc(now: float) -> UtcTime:
                 return UtcTime(UTC_MS + off_ms[-1], ClockSource.GNSS, 10 if now else None)
 
-            desk.device._gnss_clock.utc = utc  # type: ignore[method-assign]
+            desk.device._rooms.dates.gnss_clock.utc = utc  # type: ignore[method-assign]
             assert list(failed(await over(desk))) == ["clock"]
             off_ms.append(CLOCK_OFF_MS)
             assert failed(await over(desk)) == {}
@@ -509,7 +509,7 @@ def test_a_part_that_cannot_say_how_it_stands_is_red_and_the_device_lives(
 
             sky.sees = False
             # the observer would stumble over it too
-            desk.device._observer._parts = []
+            desk.device._rooms.observer._parts = []
             desk.place.faults = broken  # type: ignore[method-assign]
             checks = await over(desk)
             assert checks["fix"]["text"] == "could not be looked at: ZeroDivisionError"

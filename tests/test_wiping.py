@@ -169,12 +169,12 @@ def test_a_press_that_is_taken_back_at_once_is_waited_for_too(tmp_path: Path) ->
     async def story() -> None:
         marks = Marks()
         async with ordered(tmp_path, marks, mail=False) as desk:
-            assert not desk.device._owes()
+            assert not desk.device._rooms.ending.owes()
             desk.disk.takes_s = 0.4
             desk.device.raise_alert(Kind.PANIC)
             desk.device.cancel_alert(How.PIN)
             assert desk.device.waiting()[Stream.ALERT] == 0
-            assert desk.device._owes()
+            assert desk.device._rooms.ending.owes()
             desk.disk.takes_s = 0.0
             desk.device.wake_up()
             await asyncio.sleep(60)
@@ -223,8 +223,8 @@ def test_nothing_is_marked_before_the_store_told_what_it_has(tmp_path: Path) -> 
         await left_in(tmp_path, call)
         marks = Marks()
         async with ordered(tmp_path, marks, mail=False, earlier=(call,)) as desk:
-            desk.device._keeper._settled = False
-            assert desk.device._owes()
+            desk.device._rooms.keeper._settled = False
+            assert desk.device._rooms.ending.owes()
         assert marks.made == []
 
     run(story())

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import web, web_app
 
 from bondmate.api.alerts import Alerts
 from bondmate.api.authority import CONSOLE_USER, UPDATER_USER, Authority, Household, may_enter, uid_of
@@ -71,6 +71,8 @@ async def _serve_all(runtime_dir: Path, console_user: str, make: Callable[[Autho
         listeners = [stack.enter_context(_listening(runtime_dir / name, mode)) for name, mode, _ in _SOCKETS]
         group_id = (runtime_dir / SOCKET_FILE).stat().st_gid
         household = Household(os.getuid(), group_id, uid_of(console_user), uid_of(UPDATER_USER))
+        # aiohttp keeps each handler that was asked, with all that hangs on it: the device of every run that is over
+        stack.callback(web_app._cached_build_middleware.cache_clear)  # noqa: SLF001 - nothing else makes it forget
         async with asyncio.TaskGroup() as group:
             for listener, (_, _, authority) in zip(listeners, _SOCKETS, strict=True):
                 door = Door(functools.partial(may_enter, authority, household))

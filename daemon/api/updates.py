@@ -56,8 +56,8 @@ class UpdateViews:
                     "restart": permission.restart is None,
                 },
                 "why_not": permission.why_not,
-                "alert_open": device.is_urgent,
-                "unwell": device.unwell,
-                "reached": device.has_reached_gateway,
+                "alert_open": device.condition.is_urgent,
+                "unwell": device.condition.unwell,
+                "reached": device.condition.has_reached_gateway,
             }
         )

@@ -48,7 +48,7 @@ class Views:
         clock, fix, faults, alert = device.utc(now), device.fix, parts.faults, newest(device)
         if alert is not None and alert["state"] in ENDED:
             alert = None
-        if device.is_whole:
+        if device.condition.is_whole:
             state = "armed" if alert is None else "alert"
         else:
             state = "degraded"
@@ -67,7 +67,7 @@ class Views:
             "fix": None if fix is None else fix.to_json(now),
             "queue": {stream.label: count for stream, count in device.waiting().items()},
             "bearers": self._bearers(now),
-            "battery": device.battery_json(),
+            "battery": device.senses.battery_json(),
             "session": str(parts.recorder.session),
             "store": {"ok": "store" not in faults},
             "clock": {

@@ -22,6 +22,9 @@ SMS_POSITION_S = 120.0
 LTE_POSITION_S, LTE_STATE_S, LTE_REST_S = 4.0, 30.0, 120.0
 """How long records wait for the bearer that costs nothing before they go over LTE: positions, what concerns alerts, and
 what nobody waits for. Alerts do not wait: they race."""
+SMS_POSITION_AFTER_S = 2 * LTE_POSITION_S
+"""How long at least a position waits before it goes by SMS, however soon alerts do: LTE, which it may not take before,
+has as long for it as what costs nothing had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def over_sms(after_s: float) -> Route:
     """Alerts alone, when nothing else brought a receipt within `after_s`; and now and then where the officer is."""
     return Route(
         "sms",
-        {Stream.ALERT: after_s, Stream.POSITION: after_s},
+        {Stream.ALERT: after_s, Stream.POSITION: max(after_s, SMS_POSITION_AFTER_S)},
         attempt_s=SMS_ATTEMPT_S,
         answers=False,
         pace_s={Stream.POSITION: SMS_POSITION_S},

@@ -28,6 +28,7 @@ from bondmate_sim.gateway import (
     records,
     rekeying,
     sessions,
+    unfetched,
     wipes,
 )
 from bondmate_sim.gateway.database import Database
@@ -118,7 +119,7 @@ class Inbox:
                 kept = self._contexts.keep(channel, int(now * 1000))
                 # A datagram caught on its way, which somebody sends on, shall not turn the wake-ups to him.
                 if sms_number is not None and channel.bearer.name == SMS_BEARER:
-                    messages.came_by_sms(self._database, channel.bearer.device, sms_number)
+                    unfetched.came_by_sms(self._database, channel.bearer.device, sms_number)
                 served = self._serve(inner, channel, now)
         except apsw.Error as error:
             # As after a restart: what was not committed was not seen.

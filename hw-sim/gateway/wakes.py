@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 import apsw
 
-from bondmate_sim.gateway import messages, records
+from bondmate_sim.gateway import records, unfetched
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.inbox import Inbox
-from bondmate_sim.gateway.messages import Waiting
 from bondmate_sim.gateway.pushes import Pushes
 from bondmate_sim.gateway.sms import BEARER, SmsFace
+from bondmate_sim.gateway.unfetched import Waiting
 
 LOOK_S = 0.2
 """A human who writes a message does not feel this; asking SQLite whether anything changed costs microseconds."""
@@ -72,7 +72,7 @@ class Waker:
         Raises apsw.Error.
         """
         again_ms = math.inf
-        for waiting in messages.waiting(self._database, now_ms):
+        for waiting in unfetched.waiting(self._database, now_ms):
             try:
                 again_ms = min(again_ms, self._look_at(waiting, now_ms))
             except apsw.Error:
@@ -95,7 +95,7 @@ class Waker:
         return min(due, default=math.inf)
 
     def _wake_by_sms(self, waiting: Waiting, overdue: list[int], now_ms: int) -> None:
-        number = messages.sms_number(self._database, waiting.device)
+        number = unfetched.sms_number(self._database, waiting.device)
         if self._face is None or number is None:
             return
         channel = self._inbox.reach(waiting.device, BEARER)
@@ -103,6 +103,6 @@ class Waker:
             return
         # Noted before it is sent: after a crash between the two, one SMS is missing, and none is sent twice.
         with self._database.transaction():
-            messages.woken(self._database, waiting.device, overdue, now_ms)
+            unfetched.woken(self._database, waiting.device, overdue, now_ms)
         if self._face.wake(number, channel):
             _log.info("waking %s by SMS: it did not fetch what is urgent", records.device_text(waiting.device))

@@ -1,9 +1,11 @@
 import asyncio
 import datetime as dt
+import gc
 import json
 import os
 import socket
 import stat
+import weakref
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -18,6 +20,7 @@ from bondmate.api.requests import MAX_BODY_OCTETS
 from bondmate.api.server import serve
 from bondmate.backlog import WINDOW
 from bondmate.cose import KeySigner
+from bondmate.device import Device
 from bondmate.recorder import Recorder
 from bondmate.records import Fix, History, Kind, SessionId, Stream, Suspicion
 from tests.api.served import DEVICE, SESSION, UTC_MS, UTC_TEXT, Served, asked, exchange, served
@@ -479,3 +482,16 @@ def test_many_at_once_get_their_answers(run: Path) -> None:
             assert set(answers[0][1]["queue"]) == {stream.label for stream in Stream}
 
     asyncio.run(main())
+
+
+def test_an_api_that_ended_keeps_nothing_of_its_device(run: Path) -> None:
+    """Else each change of keys would leave one in memory, for another run begins in the same process."""
+
+    async def main() -> "weakref.ref[Device]":
+        async with served(run) as there:
+            await status(there)
+            return weakref.ref(there.device)
+
+    device = asyncio.run(main())
+    gc.collect()
+    assert device() is None

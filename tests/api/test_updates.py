@@ -22,7 +22,7 @@ def test_what_is_wanted_and_what_may_be_done(run: Path) -> None:
     async def main() -> None:
         async with served(run, on_duty=False) as there:
             may = {"fetch": True, "install": True, "restart": True}
-            await eventually(lambda: there.device.unwell is None, "the earlier session to be known")
+            await eventually(lambda: there.device.condition.unwell is None, "the earlier session to be known")
             nothing = {"wanted": None, "may": may, "why_not": None, "alert_open": False, "unwell": None}
             assert await shown(there) == nothing | {"reached": False}
             await there.send(UPDATE, ["1.2.3", *BUNDLE[1:4], 0])
@@ -49,7 +49,7 @@ def test_what_is_wanted_and_what_may_be_done(run: Path) -> None:
 def test_an_alert_and_duty_come_first(run: Path) -> None:
     async def main() -> None:
         async with served(run, on_duty=False) as there:
-            await eventually(lambda: there.device.unwell is None, "the earlier session to be known")
+            await eventually(lambda: there.device.condition.unwell is None, "the earlier session to be known")
             await there.device.set_duty(True)
             assert (await shown(there))["why_not"] == "the device is in use: it waits for the end of the shift"
             there.device.raise_alert(Kind.PANIC)
@@ -63,7 +63,7 @@ def test_an_alert_and_duty_come_first(run: Path) -> None:
 def test_a_store_that_fails_is_no_health(run: Path) -> None:
     async def main() -> None:
         async with served(run, on_duty=False) as there:
-            await eventually(lambda: there.device.unwell is None, "the earlier session to be known")
+            await eventually(lambda: there.device.condition.unwell is None, "the earlier session to be known")
             there.fail("gnss-silent", "no NMEA sentence for 5 s", "check the cable", None)
             assert (await shown(there))["unwell"] is None
             there.fail("store", "the disk is gone", "hand it in", None)

@@ -260,6 +260,16 @@ def test_positions_go_by_sms_at_a_pace() -> None:
     assert all(later - earlier >= module.SMS_POSITION_S for earlier, later in itertools.pairwise(sent))
 
 
+@pytest.mark.parametrize(("sms_after_s", "position_s"), [(0.0, 8.0), (1.5, 8.0), (15.0, 15.0)])
+def test_however_soon_alerts_go_by_sms_lte_has_its_chance_for_a_position(sms_after_s: float, position_s: float) -> None:
+    device = Device(over_ip(), over_lte(), over_sms(sms_after_s))
+    device.core.regime(on_duty=True, alert_open=True)
+    device.submit(Stream.POSITION)
+    device.runs(20.0)
+    assert device.times("lte", Stream.POSITION) == [module.LTE_POSITION_S]
+    assert device.times("sms", Stream.POSITION) == [position_s]
+
+
 def test_routes_without_pace_would_be_noticed() -> None:
     paceless = Route("sms", over_sms(SMS_AFTER_S).after_s, answers=False)
     device = Device(over_ip(), over_lte(), paceless)

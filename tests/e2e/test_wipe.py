@@ -132,6 +132,32 @@ def test_new_keys_are_ordered_used_and_told(card: Card) -> None:
     assert alert["device"] == card.device
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_new_keys_leave_nothing_in_memory(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each begins another run in the same process, which finds the room of the one before."""
+    world = card.world
+    assert world.daemon.stop() == 0
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")  # as its unit has it
+    world.start_daemon()
+    ctl(world, "duty", "on")
+    anonymous_kb = []
+    for count in range(1, 11):
+        before = keys(card)
+        world.at_gateway("rekey", card.device)
+        wait_until(lambda before=before: keys(card) != before, SAID_S, "the device to have other keys")  # type: ignore[misc]
+
+        def told(count: int = count) -> bool:
+            states = [row["state"] for row in world.at_gateway("messages") if row["type"] == "rekey"]
+            return states == ["carried-out"] * count
+
+        wait_until(told, SAID_S, "the gateway to be told under the new keys")
+        wait_until_armed(world)
+        lines = Path(f"/proc/{world.daemon.pid}/status").read_text(encoding="ascii").splitlines()
+        anonymous_kb += [int(line.split()[1]) for line in lines if line.startswith("RssAnon:")]
+    assert anonymous_kb[-1] - anonymous_kb[3] < 500, anonymous_kb
+
+
 def keys(card: Card) -> tuple[Any, ...]:
     document = json.loads((card.folder / credentials.CREDENTIALS_FILE).read_text())
     return document["channel_secret"], document["bearers"]

@@ -147,7 +147,7 @@ async def _step(desk: Desk, truth: Truth, trouble: Trouble, up: list[bool], rng:
 
 def _listen(device: Device, truth: Truth) -> None:
     """What the palm is told counts from the moment at which it is told."""
-    palm = device._palm
+    palm = device._rooms.palm
     play = palm.play
 
     def heard(pattern: Pattern, about: bytes = b"") -> None:

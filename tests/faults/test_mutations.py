@@ -67,13 +67,13 @@ MUTATIONS = {
         "receipts.py",
         "payload = verify1(message, wire.receipt_aad(device), keys)",
         "payload = __import__('cbor2').loads(message).value[2]",
-        "tests/test_device.py::test_only_a_receipt_that_verifies_and_matches_makes_it_delivered",
+        "tests/test_answers.py::test_only_a_receipt_that_verifies_and_matches_makes_it_delivered",
     ),
     "delivered without comparing": Mutation(
-        "device.py",
+        "answers.py",
         "            if record is None or not _names(entry, record.id):",
         "            if record is None:",
-        "tests/test_device.py::test_only_a_receipt_that_verifies_and_matches_makes_it_delivered",
+        "tests/test_answers.py::test_only_a_receipt_that_verifies_and_matches_makes_it_delivered",
     ),
     "off the queue when an attempt fails": Mutation(
         "sending.py",

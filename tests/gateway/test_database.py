@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bondmate_sim.gateway import database as schema
-from bondmate_sim.gateway import enrolments, inventory, messages, records, sent, sessions, view
+from bondmate_sim.gateway import enrolments, inventory, messages, records, sent, sessions, unfetched, view
 from bondmate_sim.gateway.database import SCHEMA_VERSION, Database, DatabaseError
 from bondmate_sim.gateway.desk import Desk
 from tests.gateway.device import Device, fix_at
@@ -106,9 +106,9 @@ def test_a_database_of_version_3_is_brought_here_with_its_mailboxes_and_enrolmen
         assert migrated.rows("PRAGMA foreign_key_check") == []
         assert (sent.sent(migrated, None), inventory.devices(migrated, 0)) == before[:2]
         assert migrated.rows("SELECT * FROM enrolment") == before[2]
-        assert [each.newest for each in messages.waiting(migrated, device.now_ms)] == [1]
+        assert [each.newest for each in unfetched.waiting(migrated, device.now_ms)] == [1]
         Desk(migrated, key, "Ann", device.now_ms).wipe(device.made.device)
-        assert [each.newest for each in messages.waiting(migrated, device.now_ms)] == [2]
+        assert [each.newest for each in unfetched.waiting(migrated, device.now_ms)] == [2]
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))

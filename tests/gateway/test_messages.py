@@ -11,7 +11,7 @@ from cwt import COSE, COSEKey, VerifyError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bondmate_sim.gateway import bodies, devices, keys, messages
+from bondmate_sim.gateway import bodies, keys, messages
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.messages import Draft, MessageError, Place, Type
 from tests.gateway.cddl import ValidationError, validate_message, validate_message_payload, validate_messages
@@ -269,48 +269,11 @@ def test_a_device_whose_numbers_are_used_up_gets_no_other_devices(device: Device
         write(device, text("one more"))
 
 
-# --- Who waits -----------------------------------------------------------------------------------
-
-
-def waiting(device: Device, now_ms: int = NOW_MS) -> list[messages.Waiting]:
-    return list(messages.waiting(device.database, now_ms))
-
-
-def test_a_device_waits_until_it_says_that_it_has_all(device: Device) -> None:
-    assert waiting(device) == []
-    urgent = Draft(Type.MESSAGE, ["now", []], "Ann", True, NOW_MS // 1000 + 60)
-    write(device, text("one"), urgent)
-    assert waiting(device) == [messages.Waiting(device.made.device, 2, ((2, NOW_MS),))]
-    fetch_all(device)
-    answer(device, 1)
-    assert waiting(device, NOW_MS + 60_000) == [messages.Waiting(device.made.device, 2)], "it expired"
-    answer(device, 2)
-    assert waiting(device) == []
-
-
-def test_one_that_was_woken_for_or_is_revoked_is_not_woken_for_again(device: Device) -> None:
-    write(device, Draft(Type.MESSAGE, ["now", []], "Ann", True))
-    with device.database.transaction():
-        messages.woken(device.database, device.made.device, [1], NOW_MS)
-    assert waiting(device) == [messages.Waiting(device.made.device, 1)]
-    devices.revoke(device.database, device.made.device, NOW_MS)
-    assert waiting(device) == []
-
-
 def test_a_revoked_device_reads_nothing(device: Device) -> None:
     write(device, text("secret"))
     with device.database.transaction():
         answered = messages.answer_revoked(device.database, device.made.device, 0, KEY)
     assert answered == messages.Answer(cbor2.dumps([]), 0)
-
-
-def test_the_number_of_the_last_sms_is_remembered(device: Device) -> None:
-    assert messages.sms_number(device.database, device.made.device) is None
-    for number in ("+4917000042", "+4917000043"):
-        with device.database.transaction():
-            messages.came_by_sms(device.database, device.made.device, number)
-    answer(device, 0)
-    assert messages.sms_number(device.database, device.made.device) == "+4917000043"
 
 
 def test_all_of_it_is_on_the_disk(device: Device, tmp_path: Path) -> None:

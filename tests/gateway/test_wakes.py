@@ -8,7 +8,7 @@ import aiocoap
 import apsw
 import pytest
 
-from bondmate_sim.gateway import messages
+from bondmate_sim.gateway import messages, unfetched
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.desk import Desk
 from bondmate_sim.gateway.sms import SmsFace
@@ -121,7 +121,7 @@ def test_what_was_written_while_nobody_could_be_reached_wakes_when_somebody_can(
     def heard() -> None:
         story.pushes.reachable = True
         with story.database.transaction():
-            messages.came_by_sms(story.database, story.device, NUMBER)
+            unfetched.came_by_sms(story.database, story.device, NUMBER)
 
     run(running(story, (1, story.write), (100, heard), (100, None)))
     assert story.pushes.woken == [story.device]

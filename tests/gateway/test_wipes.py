@@ -6,7 +6,7 @@ import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bondmate_sim.gateway import devices, inventory, messages, records, sent, sessions, wipes
+from bondmate_sim.gateway import devices, inventory, messages, records, sent, sessions, unfetched, wipes
 from bondmate_sim.gateway.database import Database
 from bondmate_sim.gateway.desk import Desk
 from bondmate_sim.gateway.receipts import Verdict
@@ -186,14 +186,14 @@ def test_carrying_out_something_else_wipes_nothing(device: Device) -> None:
 
 
 def test_devices_that_wait_for_a_wipe_are_woken_also_when_they_are_revoked(device: Device) -> None:
-    def waiting() -> list[messages.Waiting]:
-        return list(messages.waiting(device.database, device.now_ms))
+    def waiting() -> list[unfetched.Waiting]:
+        return list(unfetched.waiting(device.database, device.now_ms))
 
     desk(device).message(device.made.device, "secret", [], urgent=True)
     revoke(device)
     assert waiting() == []
     desk(device).wipe(device.made.device)
-    assert waiting() == [messages.Waiting(device.made.device, 2, ((2, device.now_ms),))]
+    assert waiting() == [unfetched.Waiting(device.made.device, 2, ((2, device.now_ms),))]
     assert ask(device, 0) == [[1, 9]]
     say(device, [1, CARRIED_OUT, ""])
     assert waiting() == [], "it will never ask with the cursor behind it"

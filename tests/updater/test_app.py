@@ -67,7 +67,7 @@ async def outcome(there: Served, number: int) -> tuple[MessageState, str | None]
 def test_from_the_order_to_the_new_software(run: Path, state: Path, rauc: Rauc) -> None:
     async def main(web: Web) -> None:
         async with served(run, on_duty=False) as there:
-            await eventually(lambda: there.device.unwell is None, "the earlier session to be known")
+            await eventually(lambda: there.device.condition.unwell is None, "the earlier session to be known")
             body = [ORDER.software, web.url, ORDER.octets, bytes.fromhex(ORDER.sha256), 0]
             await there.send(UPDATE, body)
             async with updater(there, rauc, state, "1.0.0"):
@@ -91,7 +91,7 @@ def test_from_the_order_to_the_new_software(run: Path, state: Path, rauc: Rauc) 
 def test_what_cannot_be_had_is_told(run: Path, state: Path, rauc: Rauc) -> None:
     async def main(web: Web) -> None:
         async with served(run, on_duty=False) as there:
-            await eventually(lambda: there.device.unwell is None, "the earlier session to be known")
+            await eventually(lambda: there.device.condition.unwell is None, "the earlier session to be known")
             await there.send(UPDATE, [ORDER.software, web.url, ORDER.octets, bytes(32), 0])
             async with updater(there, rauc, state, "1.0.0"):
                 found, text = await outcome(there, 1)
