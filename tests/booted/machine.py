@@ -206,7 +206,7 @@ def _monitor(monitor: socket.socket) -> Callable[..., Any]:
     answers = monitor.makefile("r")
     answers.readline()  # the greeting
 
-    def ask(name: str, **arguments: object) -> Any:
+    def ask(name: str, /, **arguments: object) -> Any:
         monitor.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
         while "return" not in (answer := json.loads(answers.readline())):
             assert "error" not in answer, answer
