@@ -245,6 +245,17 @@ def _armed(machine: Machine) -> dict[str, Any] | None:
     return status if status["state"] in {"armed", "degraded"} else None
 
 
+@pytest.fixture(scope="module")
+def serving(world: World) -> Iterator[World]:
+    """The gateway, which serves bundles too."""
+    port = free_port()
+    world.gateway.stop()
+    world.gateway_options = ("--bundles", f"127.0.0.1:{port}", "--bundles-url", f"http://{HOST}:{port}")
+    world.start_gateway()
+    yield world
+    world.gateway_options = ()
+
+
 @pytest.fixture
 def fresh_cache(tmp_path: Path) -> cache.Cache:
     """A cache that has the tools and the packages, and nothing that is made of them."""
