@@ -35,6 +35,7 @@ READY_S = 600.0
 
 BUTTON = 1
 """The virtual board's (recipe/root/usr/share/bondmate/boards/virt.toml): to ground, with a pull-up."""
+VIBRATION = 5
 
 PAGE = 4096
 """So many octets at once are written by a kernel that was told of less; nothing else lies in those pages."""
@@ -188,11 +189,14 @@ _OVER = {"state": "closed"}
 
 @pytest.fixture(scope="session")
 def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """An enrolled device that was started again and has said READY, on duty in the open, with a modem."""
+    """An enrolled device that was started again and has said READY, on duty in the open, with a modem.
+
+    Every write since the card of `enrolled` is in the machine's log.
+    """
     folder = tmp_path_factory.mktemp("bench")
     card = folder / "card.img"
     writes.copy(enrolled.card, card)
-    with started(image, card, world) as machine:
+    with started(image, card, world, logged=True) as machine:
         eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
         # the button comes before the API
         eventually(
@@ -239,6 +243,17 @@ def _armed(machine: Machine) -> dict[str, Any] | None:
     except ValueError:  # its API is not there yet, or closed for a moment while it becomes armed
         return None
     return status if status["state"] in {"armed", "degraded"} else None
+
+
+@pytest.fixture(scope="module")
+def serving(world: World) -> Iterator[World]:
+    """The gateway, which serves bundles too."""
+    port = free_port()
+    world.gateway.stop()
+    world.gateway_options = ("--bundles", f"127.0.0.1:{port}", "--bundles-url", f"http://{HOST}:{port}")
+    world.start_gateway()
+    yield world
+    world.gateway_options = ()
 
 
 @pytest.fixture

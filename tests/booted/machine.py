@@ -126,6 +126,17 @@ class Machine:
             ask = _monitor(monitor)
             ask("set_link", name="net", up=up)
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the board for a moment; all that it has written by then is in the log."""
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
+            ask = _monitor(monitor)
+            ask("stop")
+            try:
+                yield
+            finally:
+                ask("cont")
+
     def wait_for_console(self, pattern: str) -> re.Match[str]:
         """Until U-Boot or the kernel has written something that matches: the first that does."""
 
@@ -182,15 +193,29 @@ class Lines:
         self._connection = connection
         self._answers = answers
         self._chip = chip
+        # from here on QEMU tells of what the board drives, in lines between the answers
+        self._say(f"irq_intercept_out {chip}")
 
     def set(self, line: int, *, high: bool) -> None:
         """Drive an input."""
         self._say(f"set_irq_in {self._chip} unnamed-gpio-in {line} {int(high)}")
 
+    def wait_for_output(self, line: int, timeout_s: float = ANSWER_S) -> None:
+        """Until the board next drives an output high; TimeoutError if it does not. Nothing else can be asked then."""
+        self._connection.settimeout(timeout_s)
+        while self._next() != f"IRQ raise {line}":
+            pass
+
     def _say(self, text: str) -> None:
         self._connection.sendall(f"{text}\n".encode())
-        answer = self._answers.readline().strip()
+        while (answer := self._next()).startswith("IRQ "):
+            pass
         assert answer.startswith("OK"), f"qtest: {text}: {answer}"
+
+    def _next(self) -> str:
+        line = self._answers.readline()
+        assert line, "QEMU ended"
+        return line.strip()
 
 
 def _find_chip(monitor: socket.socket) -> str:
@@ -206,7 +231,7 @@ def _monitor(monitor: socket.socket) -> Callable[..., Any]:
     answers = monitor.makefile("r")
     answers.readline()  # the greeting
 
-    def ask(name: str, **arguments: object) -> Any:
+    def ask(name: str, /, **arguments: object) -> Any:
         monitor.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
         while "return" not in (answer := json.loads(answers.readline())):
             assert "error" not in answer, answer

@@ -92,5 +92,18 @@ def test_a_press_on_a_real_line_becomes_a_verified_receipt(bench: Bench, world: 
     bench.close()
 
 
+def test_without_a_network_it_goes_through_the_modem(bench: Bench, world: World) -> None:
+    """The cable is out: what comes to the gateway came by AT commands over the second serial port."""
+    bench.machine.link(up=False)
+    try:
+        bench.press()
+        alert = bench.delivered()
+        (held,) = [each for each in world.at_gateway("alerts") if each["alert_id"] == alert["alert_id"]]
+        assert (held["kind"], held["verdict"], held["bearer"]) == ("panic", "held", "lte")
+        bench.close()
+    finally:
+        bench.machine.link(up=True)
+
+
 def _seconds(bench: Bench, unit: str, name: str) -> float:
     return int(bench.machine.run(f"systemctl show {unit} --property={name} --value")) / 1e6

@@ -8,6 +8,7 @@ import pytest
 from bondmate_image import layout, slot_state
 from tests.booted import writes
 from tests.booted.conftest import Image
+from tests.booted.judge import copies
 from tests.booted.machine import Machine
 
 A_FIRST = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
@@ -27,11 +28,6 @@ def put(card: Path, at: int, octets: bytes) -> None:
     with card.open("r+b") as file:
         file.seek(at)
         file.write(octets)
-
-
-def copies(card: Path) -> list[bytes]:
-    with card.open("rb") as file:
-        return [(file.seek(offset), file.read(slot_state.OCTETS))[1] for offset in slot_state.OFFSETS]
 
 
 def chosen(image: Image, card: Path) -> str:

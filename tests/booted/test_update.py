@@ -1,121 +1,28 @@
 """Updates on a board: ordered by a rollout of the gateway, fetched from it, installed by RAUC, tried, and kept or not.
 
-One device goes through all of it, in this order. Runs with ./dev image-test --long.
+One device goes through all of it, in this order. Runs with ./dev image-test --long. The power cuts are made of what the
+board wrote (writes.py), and it knows nothing of them.
 """
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bondmate_image import bundle
-from bondmate_image.recipe import Wanted
-from bondmate_image.trust import Trust
+from bondmate_image import build, bundle, layout
 from bondmate_sim.world import World
-from tests.booted import bundles, writes
-from tests.booted.conftest import BUTTON, HOST, READY_S, Enrolled, Image, free_port, started
-from tests.booted.machine import ANSWER_S, Machine, eventually
+from tests.booted import bundles, judge, writes
+from tests.booted.conftest import MAY_BE_WRITTEN, READY_S, Enrolled, Image, started
+from tests.booted.machine import eventually
+from tests.booted.updating import CARRIED_OUT_S, Device, Updated
 from tests.image import signers
 from tests.image.signers import Authority
 
 pytestmark = pytest.mark.long
 
-CARRIED_OUT_S = 3600.0
-"""Of an update, on a computer that emulates a board and does other things too; an idle one takes four minutes."""
-
-
-@dataclass
-class Device:
-    """The board, and how the gateway takes it through versions."""
-
-    machine: Machine
-    world: World
-    image: Image
-    force: Authority
-    folder: Path
-    ordered: int = 0
-
-    def wanted(self, version: str) -> Wanted:
-        """The image of another version, that believes the same."""
-        return replace(self.image.wanted, version=version)
-
-    def packed(self, version: str, slot: Path | None = None, force: Authority | None = None) -> Path:
-        """A bundle of that file system, or of nothing much; as this force or another one makes it."""
-        by = force or self.force
-        wanted = replace(self.wanted(version), trust=Trust(keyring=by.pem))
-        return bundles.pack(self.image.tools, wanted, by.signer(self.folder), self.folder, slot)
-
-    def broken(self, version: str, program: str) -> Path:
-        """A bundle of a version, in which a program or the kernel is none."""
-        return self.packed(version, bundles.broken(self.image.tools, self.wanted(version), program, self.folder))
-
-    def order(self, file: Path, version: str) -> None:
-        """Have the gateway tell the device; it looks, as at the beginning of a shift, and the shift ends."""
-        self.world.at_gateway("bundle", "add", str(file), "--version", version)
-        self.world.at_gateway("rollout", "start", version, "--tolerate", "100")
-        self.ordered += 1
-        self.machine.run("bondmatectl duty on")
-        eventually(lambda: self.row()["state"] != "waiting", ANSWER_S, "the gateway to send the order")
-        eventually(lambda: version in self.machine.run(_ASK), ANSWER_S, "the device to have the order")
-        self.machine.run("bondmatectl duty off")
-
-    def row(self) -> dict[str, Any]:
-        """How the gateway has it of this device, in the newest rollout."""
-        rollouts = {each["rollout"]: each for each in self.world.at_gateway("rollout", "status")}
-        row: dict[str, Any] = rollouts[self.ordered]["devices"][0]
-        return row
-
-    def outcome(self) -> tuple[str, str]:
-        """What the device said that came of it."""
-
-        def look() -> tuple[str, str] | None:
-            self.release()
-            row = self.row()
-            return (row["state"], row["text"]) if row["state"] in {"done", "failed"} else None
-
-        return eventually(look, CARRIED_OUT_S, "the device to say what came of it")
-
-    def release(self) -> None:
-        """A restart takes the chip's inputs down, and low is pressed: nothing is done in an open alert."""
-        with self.machine.lines() as lines:
-            lines.set(BUTTON, high=True)
-
-    def says(self, command: str) -> str:
-        """What a command prints; nothing while the board restarts."""
-        try:
-            return self.machine.run(command, timeout_s=20)
-        except TimeoutError:
-            return ""
-
-    def runs(self) -> str:
-        """The version that runs; nothing while the board restarts."""
-        self.release()
-        return self.says("cat /usr/share/bondmate/version").rpartition("\n")[2]
-
-    def slots(self) -> dict[str, str]:
-        """The slot state."""
-        lines = self.machine.run("fw_printenv").splitlines()
-        return dict(line.split("=", 1) for line in lines if "=" in line)
-
-
-_ASK = (
-    "/usr/lib/bondmate/bin/python -I -c 'from bondmate.api.client import call; from pathlib import Path;"
-    ' print(call(Path("/run/bondmate/api.sock"), "GET", "/update"))\''
-)
-
-
-@pytest.fixture(scope="module")
-def serving(world: World) -> Iterator[World]:
-    """The gateway, which serves bundles too."""
-    port = free_port()
-    world.gateway.stop()
-    world.gateway_options = ("--bundles", f"127.0.0.1:{port}", "--bundles-url", f"http://{HOST}:{port}")
-    world.start_gateway()
-    yield world
-    world.gateway_options = ()
+CUTS = 30
+SEED = 7
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +34,7 @@ def device(
     made = folder / "card.img"
     writes.copy(enrolled.card, made)
     (folder / "bundles").mkdir()
-    with started(image, made, serving) as machine:
+    with started(image, made, serving, logged=True) as machine:
         found = Device(machine, serving, image, force, folder / "bundles")
         eventually(lambda: found.slots()["BOOT_A_LEFT"] == "3", READY_S, "the slot to be marked as good")
         yield found
@@ -147,15 +54,63 @@ def test_a_version_below_the_floor_is_refused(device: Device) -> None:
     assert device.slots()["BOOT_ORDER"] == "A B"
 
 
-def test_a_newer_one_is_installed_started_and_kept(device: Device) -> None:
-    made = bundle.bundle(device.wanted("0.3.0"), device.force.signer(device.folder), device.folder)
-    device.order(made, "0.3.0")
+@pytest.fixture(scope="module")
+def updated(device: Device) -> Updated:
+    """The device was told to take 0.3.0, and has said that it did."""
+    wanted = device.wanted("0.3.0")
+    device.order(bundle.bundle(wanted, device.force.signer(device.folder), device.folder), "0.3.0")
     assert device.outcome() == ("done", "0.3.0")
+    log = device.machine.folder / "writes"
+    with device.machine.paused():
+        kept = writes.read(log)
+    return Updated(log, kept, *(build.parts(each).slot.file_system for each in (device.image.wanted, wanted)))
+
+
+@pytest.mark.usefixtures("updated")
+def test_a_newer_one_is_installed_started_and_kept(device: Device) -> None:
     assert device.runs() == "0.3.0"
     assert "rauc.slot=B" in device.machine.run("cat /proc/cmdline")
     assert device.slots() == {"BOOT_ORDER": "B A", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
     assert device.machine.run("ls -A /data/bondmate-updater") == ""
     assert device.machine.run("systemctl --failed --plain --no-legend --no-pager") == ""
+
+
+def test_the_slot_that_runs_is_not_written(updated: Updated) -> None:
+    other = (layout.SLOT_B.start, layout.SLOT_B.start + layout.SLOT_B.size)
+    assert writes.elsewhere(updated.writes, *MAY_BE_WRITTEN, other) == []
+
+
+def test_after_a_power_cut_what_is_started_is_whole(
+    device: Device, updated: Updated, enrolled: Enrolled, tmp_path: Path
+) -> None:
+    """Whichever slot U-Boot would try has one of the two versions, octet by octet; the device is itself in each."""
+    card = tmp_path / "card.img"
+    writes.copy(enrolled.card, card)
+    seen = set()
+    for at in writes.cut(updated.log, card, updated.writes, updated.cuts(CUTS, SEED), SEED):
+        where = f"behind {at} of {len(updated.writes)} writes"
+        slots = judge.to_be_tried(card)
+        assert slots, f"{where}: no slot would be tried"
+        for slot in slots:
+            found = [file for file in (updated.old, updated.new) if judge.holds(card, judge.SLOTS[slot], file)]
+            assert found, f"{where}: {slot} would be tried, and is not whole"
+            seen.add((slot, found[0] == updated.new))
+        judge.alerts(device.image.tools, card, enrolled.device)
+    # else nothing was proven
+    assert seen == {("A", False), ("B", False), ("B", True)}
+
+
+def test_a_slot_that_lost_writes_is_found_out(updated: Updated, enrolled: Enrolled, tmp_path: Path) -> None:
+    """The control: the same judge, and a card that lost the second half of what was installed."""
+    card = tmp_path / "card.img"
+    writes.copy(enrolled.card, card)
+    in_slot = updated.in_slot()
+    lost = set(in_slot[len(in_slot) // 2 :])
+    told = [write for number, write in enumerate(updated.writes) if number not in lost]
+    for _ in writes.cut(updated.log, card, told, [len(told)], SEED):
+        assert judge.to_be_tried(card)[0] == "B"
+        assert not judge.holds(card, layout.SLOT_B, updated.new)
+        assert not judge.holds(card, layout.SLOT_B, updated.old)
 
 
 def test_a_kernel_that_does_not_start_is_fallen_back_from(device: Device) -> None:
@@ -174,3 +129,20 @@ def test_a_daemon_that_does_not_start_is_fallen_back_from(device: Device) -> Non
     assert device.outcome() == ("failed", "0.3.0 runs: 0.5.0 did not prove good")
     assert device.runs() == "0.3.0"
     assert device.slots()["BOOT_ORDER"] == "B"
+
+
+def test_a_device_starts_after_a_power_cut(
+    device: Device, updated: Updated, enrolled: Enrolled, tmp_path: Path
+) -> None:
+    """The slot is written, and the power goes while it is being chosen. The other board stands still meanwhile."""
+    at = next(number for number in updated.in_state() if number > updated.in_slot()[-1]) + 1
+    card, left = tmp_path / "card.img", tmp_path / "left.img"
+    writes.copy(enrolled.card, card)
+    for _ in writes.cut(updated.log, card, updated.writes, [at], SEED):
+        writes.copy(card, left)
+    card.unlink()
+    with device.machine.paused(), started(device.image, left, device.world) as machine:
+        eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
+        assert enrolled.device in machine.run("bondmatectl status --json")
+        assert machine.run("cat /usr/share/bondmate/version") in {device.image.wanted.version, "0.3.0"}
+    left.unlink()

@@ -1,0 +1,66 @@
+"""What a card holds after its power was cut: whether what was promised of it is there."""
+
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+from bondmate_image import layout, slot_state
+from bondmate_image.host import Tools
+from bondmate_image.layout import Partition
+from tests.booted import writes
+
+SLOTS = {"A": layout.SLOT_A, "B": layout.SLOT_B}
+
+
+def alerts(tools: Tools, card: Path, device: str) -> set[str]:
+    """Return the alerts in the store; AssertionError if that is not whole, or the device has lost its credentials.
+
+    The file system is put in order first, by what a start runs before it mounts it; the card itself stays as it is.
+    """
+    folder = card.parent
+    data = folder / "data.ext4"
+    writes.copy(card, data, layout.DATA.start)
+    # what needs a person ends the first one with 4, and the second finds what the first did not
+    for options, ends in (("-p", {0, 1}), ("-fn", {0})):
+        check = tools.command(folder, ["e2fsck", options, f"/folder/{data.name}"])
+        checked = subprocess.run(check, capture_output=True, text=True, check=False)
+        assert checked.returncode in ends, checked.stdout
+    found = folder / "bondmate"
+    shutil.rmtree(found, ignore_errors=True)
+    tools.run(folder, "debugfs", "-R", "rdump /bondmate /folder", f"/folder/{data.name}")
+    assert device in (found / "credentials/credentials.json").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(found / "state/outbox.db")) as store:
+        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        rows = store.execute("SELECT session, sequence FROM record WHERE stream = 0").fetchall()
+    return {f"{session.hex()}/{sequence}" for session, sequence in rows}
+
+
+def as_stored(alert_id: str) -> str:
+    """Return the name by which `alerts` knows an alert: BM-7f3a09c1/0012-5be2aa10/alert/1 is 00125be2aa10/1."""
+    _, session, _, sequence = alert_id.split("/")
+    return f"{session.replace('-', '')}/{sequence}"
+
+
+def copies(card: Path) -> list[bytes]:
+    """Return the two copies of the slot state."""
+    with card.open("rb") as file:
+        return [(file.seek(offset), file.read(slot_state.OCTETS))[1] for offset in slot_state.OFFSETS]
+
+
+def to_be_tried(card: Path) -> list[str]:
+    """Return the slots that U-Boot starts from here, one after the other; AssertionError if no state is valid."""
+    state = slot_state.newest(copies(card))
+    assert state is not None, "neither copy of the slot state is valid"
+    return [slot for slot in state["BOOT_ORDER"].split() if int(state[f"BOOT_{slot}_LEFT"])]
+
+
+def holds(card: Path, partition: Partition, file_system: Path) -> bool:
+    """Whether a partition begins with these octets."""
+    with card.open("rb") as there, file_system.open("rb") as wanted:
+        there.seek(partition.start)
+        while octets := wanted.read(1 << 22):
+            if there.read(len(octets)) != octets:
+                return False
+    return True
