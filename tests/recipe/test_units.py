@@ -16,21 +16,26 @@ EXPOSURE = {
     "bondmate-enrolment.service": 0.2,
     "bondmate-erase.service": 0.5,
     "bondmate-grow.service": 1.2,
+    "bondmate-screen.service": 1.0,
+    "bondmate-kiosk.service": 1.2,
 }
 """What `systemd-analyze security` may find, at most; docs/hardening.md has the same table."""
-SYSTEM = RECIPE / "root" / "usr" / "lib" / "systemd" / "system"
-OWN = sorted(path.name for path in SYSTEM.glob("bondmate*.*") if path.is_file())
+TREES = ("root", "touch")
+OWN = sorted(
+    path.name for tree in TREES for path in (RECIPE / tree).glob("usr/lib/systemd/system/bondmate*.*") if path.is_file()
+)
 
 pytestmark = pytest.mark.timeout(MAKING_S + 100)
 
 
 @pytest.fixture(scope="module")
 def root() -> Iterator[Root]:
-    with Root() as made:
-        # an image has it; whether it is there is all that is asked here
-        rauc = made.upper / "usr/bin/rauc"
-        rauc.parent.mkdir(exist_ok=True)
-        rauc.symlink_to("true")
+    with Root("touch") as made:
+        # an image has them; whether they are there is all that is asked here
+        for program in ("usr/bin/rauc", "usr/bin/cage", "usr/lib/chromium/chromium"):
+            place = made.upper / program
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to("/usr/bin/true")
         yield made
 
 
