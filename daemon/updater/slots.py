@@ -11,7 +11,7 @@ from pathlib import Path
 from bondmate.updater.order import Order
 
 INSTALL_S = 3600.0
-"""A slow card takes minutes to write 768 MiB."""
+"""A slow card takes minutes to write up to 1 GiB."""
 ANSWER_S = 60.0
 RESTART_FILE = "restart"
 """bondmate-restart.path looks for it."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bondmate.updater.slots import REFUSED
 from tests.recipe.machine import RECIPE
 from tests.recipe.scripts import load
 
@@ -59,6 +60,8 @@ def test_a_device_with_a_screen_takes_only_what_shows_something_there() -> None:
     assert {pair for pair, each in found.items() if each == 0} == {("none", "none"), ("touch", "touch")}
     assert {found["none", "touch"], found["touch", "none"]} == {accept.OTHER_SCREEN}
     assert code(screen="touch", version="0.0.1") == accept.OTHER_SCREEN, "whatever else is wrong with it"
+    silent = {name: value for name, value in BUNDLE.items() if name != "screen"}
+    assert accept.judge(silent, IMAGE)[0] == accept.UNREADABLE
 
 
 def test_a_store_that_it_could_not_take_over_is_left_alone() -> None:
@@ -105,6 +108,11 @@ def test_rauc_hands_in_what_the_manifest_says(tmp_path: Path, monkeypatch: pytes
     assert accept.main() == accept.TOO_OLD
     (tmp_path / "screen").write_text("touch\n")
     assert accept.main() == accept.OTHER_SCREEN
+
+
+def test_the_updater_has_words_for_each_reason() -> None:
+    reasons = {accept.TOO_OLD, accept.TOO_FAR, accept.OTHER_STORE, accept.UNREADABLE, accept.OTHER_SCREEN}
+    assert reasons == set(REFUSED)
 
 
 def test_it_is_a_program_that_refuses_what_says_nothing() -> None:
