@@ -43,6 +43,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="release (the default), or bench: a developer's, with ssh by key alone",
     )
     parser.add_argument(
+        "--touch", action="store_true", help="for devices with a touch screen: a browser shows the officer's page"
+    )
+    parser.add_argument(
         "--force-key", type=Path, metavar="PEM", help="the force's public key, which signs the cards' enrolment files"
     )
     parser.add_argument(
@@ -60,7 +63,7 @@ def wanted(arguments: argparse.Namespace) -> Wanted:
         None if arguments.force_key is None else trust.force_key(arguments.force_key),
         None if arguments.update_keyring is None else trust.keyring(arguments.update_keyring, epoch),
     )
-    return Wanted(arguments.version or recipe.version(), arguments.profile, epoch, believed)
+    return Wanted(arguments.version or recipe.version(), arguments.profile, epoch, believed, arguments.touch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def parts(wanted: Wanted) -> Parts:
     host.prepare()
     kept = Cache(cache.standard_directory())
     tools = host.tools(kept)
-    debian = packages.packages(kept, wanted.profile)
+    debian = packages.packages(kept, wanted)
     tree = environment.environment(kept, tools)
     return Parts(tools, debian, tree, root.slot(kept, tools, wanted, debian, tree))
 

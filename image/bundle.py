@@ -60,8 +60,9 @@ def version(text: str) -> str:
 
 
 def manifest(wanted: Wanted, says: dict[str, str]) -> str:
-    """Return RAUC's manifest; `says` is what the device is told of the bundle, beside its version."""
-    meta = "".join(f"{name}={value}\n" for name, value in {"version": wanted.version, **says}.items())
+    """Return RAUC's manifest; `says` is what the device is told of the bundle, beside its version and screen."""
+    said = {"version": wanted.version, "screen": wanted.screen, **says}
+    meta = "".join(f"{name}={value}\n" for name, value in said.items())
     return f"""[update]
 compatible={COMPATIBLE}
 version={wanted.version}

@@ -21,10 +21,13 @@ class Partition:
 
 
 BOOT = Partition("boot", 0x0C, 24 * _MIB, 128 * _MIB)
-SLOT_A = Partition("slot-a", 0x83, BOOT.start + BOOT.size, 768 * _MIB)
+SLOT_A = Partition("slot-a", 0x83, BOOT.start + BOOT.size, 1024 * _MIB)
 SLOT_B = Partition("slot-b", 0x83, SLOT_A.start + SLOT_A.size, SLOT_A.size)
 DATA = Partition("data", 0x83, SLOT_B.start + SLOT_B.size, 64 * _MIB)
 """As it is flashed; the device makes it fill the card."""
+
+FILE_SYSTEM_OCTETS = 768 * _MIB
+"""Of a slot's file system, which an update writes as a whole; with a browser in it, it fills its slot."""
 
 PARTITIONS = (BOOT, SLOT_A, SLOT_B, DATA)
 

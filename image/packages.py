@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bondmate_image import host, recipe
 from bondmate_image.cache import Cache
-from bondmate_image.recipe import Profile
+from bondmate_image.recipe import Wanted
 
 _LEFT_OUT = ("man", "locale", "i18n", "info", "lintian", "bug", "doc")
 
@@ -38,9 +38,9 @@ class Packages:
     installed: tuple[DebianPackage, ...]
 
 
-def packages(cache: Cache, profile: Profile) -> Packages:
+def packages(cache: Cache, wanted: Wanted) -> Packages:
     """Return Debian's part of the image, which is fetched and unpacked the first time."""
-    names, modules = recipe.packages(profile), recipe.initramfs_modules()
+    names, modules = recipe.packages(wanted), recipe.initramfs_modules()
 
     def make(folder: Path) -> None:
         listed = folder / "packages"
@@ -59,7 +59,7 @@ def packages(cache: Cache, profile: Profile) -> Packages:
 
     what = f"fetching and unpacking Debian's packages for {host.ARCHITECTURE} (6 to 15 minutes)"
     inputs = [host.RELEASE, host.ARCHITECTURE, _HOOK, *_LEFT_OUT, "names", *names, "modules", *modules]
-    made = cache.stage(f"packages-{profile.value}", what, inputs, make)
+    made = cache.stage(f"packages-{wanted.variant}", what, inputs, make)
     return Packages(made / "root.tar", read_list((made / "packages").read_text(encoding="utf-8")))
 
 

@@ -36,6 +36,7 @@ def manifest(
         "name": "bondmate",
         "version": wanted.version,
         "profile": wanted.profile.value,
+        "screen": wanted.screen,
         "source_date_epoch": wanted.epoch,
         "sha256": hashes,
         "debian": [
@@ -89,7 +90,7 @@ def os_list(wanted: Wanted, image: Path, octets: int, image_sha256: str) -> str:
     return _json({
         "os_list": [
             {
-                "name": f"BondMate {wanted.version} ({wanted.profile.value})",
+                "name": f"BondMate {wanted.version} ({wanted.variant})",
                 "description": "The police officer's pocket device",
                 "url": image.resolve().as_uri(),
                 "release_date": _time(wanted).date().isoformat(),

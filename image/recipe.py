@@ -27,17 +27,36 @@ class Profile(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One image: its version, for whom, the time that its files have, in seconds of UNIX time, and whom it believes."""
+    """One image: its version, for whom, the time that its files have, in seconds of UNIX time, and whom it believes.
+
+    `touch`: for devices with a touch screen, which shows the officer's page.
+    """
 
     version: str
     profile: Profile
     epoch: int
     trust: Trust = field(default_factory=Trust)
+    touch: bool = False
+
+    @property
+    def variant(self) -> str:
+        """What tells images of one version apart."""
+        return "-".join(self.additions)
+
+    @property
+    def screen(self) -> str:
+        """What the device has to show the page on, as updates name it."""
+        return "touch" if self.touch else "none"
+
+    @property
+    def additions(self) -> tuple[str, ...]:
+        """The recipe's parts that come on top of what every device has, in this order."""
+        return (self.profile.value, "touch") if self.touch else (self.profile.value,)
 
     @property
     def name(self) -> str:
         """The image's name, without a suffix."""
-        return f"bondmate-{self.version}-{self.profile.value}"
+        return f"bondmate-{self.version}-{self.variant}"
 
 
 def repository() -> Path:
@@ -74,9 +93,9 @@ def updates() -> dict[str, str]:
     return {name: value for name, _, value in lines}
 
 
-def packages(profile: Profile) -> list[str]:
-    """Return the Debian packages of a profile, beside those that Debian requires."""
-    return sorted({name for list_ in ("all", profile.value) for name in _names(RECIPE / "packages" / list_)})
+def packages(wanted: Wanted) -> list[str]:
+    """Return the Debian packages of an image, beside those that Debian requires."""
+    return sorted({name for list_ in ("all", *wanted.additions) for name in _names(RECIPE / "packages" / list_)})
 
 
 def initramfs_modules() -> list[str]:
@@ -84,9 +103,9 @@ def initramfs_modules() -> list[str]:
     return _names(RECIPE / "initramfs-modules")
 
 
-def overlays(profile: Profile) -> list[Path]:
+def overlays(wanted: Wanted) -> list[Path]:
     """Return the trees that are laid over the root file system, in this order."""
-    return [tree for tree in (RECIPE / "root", RECIPE / profile.value) if tree.is_dir()]
+    return [tree for name in ("root", *wanted.additions) if (tree := RECIPE / name).is_dir()]
 
 
 def _names(file: Path) -> list[str]:

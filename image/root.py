@@ -26,9 +26,14 @@ _NOT_ON_A_DEVICE = (
     "etc/apt/sources.list*", "etc/ssh/ssh_host_*", "etc/*-", "initrd.img*", "vmlinuz*", "run/*", "tmp/*",
     "usr/lib/linux-image-*", "var/cache/*", "var/lib/apt/*", "var/lib/dpkg/*-old", "var/lib/initramfs-tools/*",
     "var/log/*",
+    # graphics drivers with their compilers: what draws on a touch screen does that by itself
+    "usr/lib/*/libLLVM*", "usr/lib/*/libgallium-*", "usr/lib/*/libz3.so*", "usr/lib/chromium/libvk_swiftshader.so",
+    "usr/lib/chromium/libVkLayer_*",
 )  # fmt: skip
 VERSION = Path("usr/share/bondmate/version")
 """One line: what the image calls itself."""
+SCREEN = Path("usr/share/bondmate/screen")
+"""One line: what the page is shown on, "touch" or "none"."""
 
 _DIRECTORIES = ("boot/firmware", "data", "run", "tmp", "dev")
 
@@ -56,10 +61,11 @@ class Slot:
 
 def slot(cache_: Cache, tools: Tools, wanted: Wanted, packages: Packages, environment: Path) -> Slot:
     """Return one slot's file system."""
-    overlays = recipe.overlays(wanted.profile)
+    overlays = recipe.overlays(wanted)
+    octets = str(layout.SLOT_A.size if wanted.touch else layout.FILE_SYSTEM_OCTETS)
     what = "putting the root file system together"
     inputs = [
-        *(wanted.version, wanted.profile.value, str(wanted.epoch), _PACK, UUID, str(layout.SLOT_A.size)),
+        *(wanted.version, wanted.variant, str(wanted.epoch), _PACK, UUID, octets),
         *(*_NOT_ON_A_DEVICE, str(packages.archive.parent.name), str(environment.name)),
         *(cache.tree(overlay) for overlay in overlays),
         *(part for place, pem in wanted.trust.files().items() for part in (str(place), pem)),
@@ -82,13 +88,13 @@ def slot(cache_: Cache, tools: Tools, wanted: Wanted, packages: Packages, enviro
         finish(root, wanted)
         tools.run(
             folder,
-            *("sh", "-c", _PACK, "sh", str(layout.SLOT_A.size), UUID),
+            *("sh", "-c", _PACK, "sh", octets, UUID),
             environment={"SOURCE_DATE_EPOCH": str(wanted.epoch)},
         )
         shutil.rmtree(root)
         (folder / "root.tar").unlink()
 
-    made = cache_.stage(f"slot-{wanted.profile.value}", what, inputs, make)
+    made = cache_.stage(f"slot-{wanted.variant}", what, inputs, make)
     return Slot(made / "slot.ext4", made / "device-trees")
 
 
@@ -128,8 +134,9 @@ def finish(root: Path, wanted: Wanted) -> None:
     # empty: each start makes one that lives in memory
     (root / "etc/machine-id").write_text("")
     with (root / "usr/lib/os-release").open("a", encoding="utf-8") as file:
-        file.write(f"IMAGE_ID=bondmate\nIMAGE_VERSION={wanted.version}\nVARIANT_ID={wanted.profile.value}\n")
-    for place, content in {VERSION: f"{wanted.version}\n".encode(), **wanted.trust.files()}.items():
+        file.write(f"IMAGE_ID=bondmate\nIMAGE_VERSION={wanted.version}\nVARIANT_ID={wanted.variant}\n")
+    said = {VERSION: f"{wanted.version}\n".encode(), SCREEN: f"{wanted.screen}\n".encode()}
+    for place, content in {**said, **wanted.trust.files()}.items():
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / place).write_bytes(content)
         (root / place).chmod(0o644)

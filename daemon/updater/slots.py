@@ -11,7 +11,7 @@ from pathlib import Path
 from bondmate.updater.order import Order
 
 INSTALL_S = 3600.0
-"""A slow card takes minutes to write 768 MiB."""
+"""A slow card takes minutes to write up to 1 GiB."""
 ANSWER_S = 60.0
 RESTART_FILE = "restart"
 """bondmate-restart.path looks for it."""
@@ -21,6 +21,7 @@ REFUSED = {
     11: "a version in between has to be installed first",
     12: "its store and that of this device do not fit each other",
     13: "it does not say what it may replace",
+    14: "it is for devices with another screen",
 }
 """What accept_bundle.py means by its exit codes; of an error of its own RAUC tells the code alone."""
 

@@ -28,7 +28,7 @@ from tests.booted.writes import Write
 from tests.image import signers
 from tests.image.signers import Authority
 
-CARD_OCTETS = 2 << 30
+CARD_OCTETS = 3 << 30
 """A card larger than the image."""
 
 READY_S = 600.0
@@ -206,9 +206,9 @@ def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pyte
 
 
 @contextlib.contextmanager
-def started(image: Image, card: Path, world: World, *, logged: bool = False) -> Iterator[Machine]:
+def started(image: Image, card: Path, world: World, *, logged: bool = False, screen: bool = False) -> Iterator[Machine]:
     """Start a board with a card, with receiver and modem; at the end its power is cut."""
-    machine = Machine(image.tools, card.parent, card, logged=logged)
+    machine = Machine(image.tools, card.parent, card, logged=logged, screen=screen)
     try:
         with machine.lines() as lines:
             lines.set(BUTTON, high=True)  # nobody drives it otherwise, and low is pressed

@@ -25,6 +25,14 @@ BOOT_S = 600.0
 
 ANSWER_S = 300.0
 
+SCREEN = (480, 800)
+"""Width and height in pixels."""
+
+_SCREEN = (
+    *("-device", f"virtio-gpu-pci,xres={SCREEN[0]},yres={SCREEN[1]},romfile="),
+    *("-device", "virtio-multitouch-pci"),
+)
+
 _UNIT = """[Unit]
 DefaultDependencies=no
 [Service]
@@ -54,8 +62,20 @@ def eventually(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
 class Machine:
     """A running board. `folder` is seen by QEMU as /folder; it holds the card and the sockets."""
 
-    def __init__(self, tools: Tools, folder: Path, card: Path, *, logged: bool = False) -> None:
-        """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py)."""
+    def __init__(
+        self,
+        tools: Tools,
+        folder: Path,
+        card: Path,
+        *,
+        logged: bool = False,
+        screen: bool = False,
+        memory_mib: int = 1024,
+    ) -> None:
+        """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py).
+
+        `screen`: it has a touch screen, as large as `SCREEN`.
+        """
         self.folder = folder
         self.console = folder / "console"
         for name, text in _CREDENTIALS.items():
@@ -66,7 +86,7 @@ class Machine:
             folder,
             [
                 *("qemu-system-aarch64", "-M", "virt,acpi=off,gic-version=2", "-cpu", "cortex-a72", "-smp", "2"),
-                *("-m", "1024", "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/folder/u-boot.bin"),
+                *("-m", str(memory_mib), "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/folder/u-boot.bin"),
                 *("-display", "none", "-nodefaults", "-serial", "file:/folder/console"),
                 *(*_drive(folder, card, logged=logged), "-device", "virtio-blk-pci,drive=card"),
                 *("-device", "i6300esb", "-device", "virtio-rng-pci"),
@@ -74,6 +94,7 @@ class Machine:
                 *(*_socket("serial"), "-device", "pci-serial,chardev=serial"),
                 *(*_socket("modem"), "-device", "pci-serial,chardev=modem"),
                 *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
+                *(_SCREEN if screen else ()),
                 *("-qmp", "unix:/folder/qmp,server=on,wait=off"),
                 *("-qtest", "unix:/folder/qtest,server=on,wait=off", "-qtest-log", "/dev/null"),
                 *(
@@ -150,6 +171,31 @@ class Machine:
         except AssertionError as error:
             error.add_note(self.console_end())
             raise
+
+    def screenshot(self) -> bytes:
+        """Return what is on the screen: red, green and blue of each pixel, row by row."""
+        width, height = SCREEN
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
+            _monitor(monitor)("screendump", filename="/folder/screen")
+        shot = (self.folder / "screen").read_bytes()
+        header = f"P6\n{width} {height}\n255\n".encode()
+        assert shot.startswith(header), shot[:32]
+        return shot.removeprefix(header)
+
+    def tap(self, x: int, y: int) -> None:
+        """Touch the screen at a pixel, and let go."""
+        width, height = SCREEN
+
+        def event(what: str, **more: object) -> dict[str, object]:
+            return {"type": "mtt", "data": {"type": what, "slot": 0, "tracking-id": 0, "axis": "x", "value": 0} | more}
+
+        def at(axis: str, place: int, size: int) -> dict[str, object]:
+            return event("data", axis=axis, value=place * 0x7FFF // size)
+
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
+            ask = _monitor(monitor)
+            ask("input-send-event", events=[event("begin"), at("x", x, width), at("y", y, height)])
+            ask("input-send-event", events=[event("end", **{"tracking-id": -1})])
 
     @contextlib.contextmanager
     def lines(self) -> Iterator["Lines"]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -113,7 +114,10 @@ def test_the_manifest_says_for_whom_it_is(force: Authority) -> None:
     text = bundle.manifest(wanted(force), SAYS)
     assert text.startswith("[update]\ncompatible=bondmate\nversion=1.2.3\n")
     assert "\n[bundle]\nformat=verity\n" in text
-    assert text.endswith("[meta.bondmate]\nversion=1.2.3\nreplaces=0.9.0\nstore=4\nstore_oldest=1\nstore_reader=3\n")
+    assert text.endswith(
+        "[meta.bondmate]\nversion=1.2.3\nscreen=none\nreplaces=0.9.0\nstore=4\nstore_oldest=1\nstore_reader=3\n"
+    )
+    assert "\nscreen=touch\n" in bundle.manifest(replace(wanted(force), touch=True), SAYS)
 
 
 def test_the_recipe_says_which_store_the_daemon_keeps() -> None:

@@ -140,7 +140,8 @@ def network_of(pid: int) -> Iterator[None]:
 class Root:
     """The file system, with the recipe and the project in it. Use it as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *additions: str) -> None:
+        """`additions` are the recipe's trees that come on top of what every device has."""
         self._base = base()
         self._directory = Path(tempfile.mkdtemp(prefix="bondmate-root-"))
         self.upper = self._directory / "upper"
@@ -148,7 +149,8 @@ class Root:
         self.upper.mkdir(mode=0o755)
         for part in ("work", "merged"):
             (self._directory / part).mkdir()
-        shutil.copytree(RECIPE / "root", self.upper, symlinks=True, dirs_exist_ok=True)
+        for tree in ("root", *additions):
+            shutil.copytree(RECIPE / tree, self.upper, symlinks=True, dirs_exist_ok=True)
         # a container has no card, and systemd would wait for it
         (self.upper / "etc" / "fstab").unlink()
         self._install_project()

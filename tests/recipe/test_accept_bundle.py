@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bondmate.updater.slots import REFUSED
 from tests.recipe.machine import RECIPE
 from tests.recipe.scripts import load
 
 SCRIPT = RECIPE / "root/usr/libexec/bondmate/accept_bundle.py"
-IMAGE = {"version": "1.4.0", "floor": "1.2.0", "store": "4", "store_reader": "3"}
-BUNDLE = {"version": "1.5.0", "replaces": "1.3.0", "store": "5", "store_oldest": "3", "store_reader": "4"}
+IMAGE = {"version": "1.4.0", "screen": "none", "floor": "1.2.0", "store": "4", "store_reader": "3"}
+BUNDLE = {
+    "version": "1.5.0", "screen": "none", "replaces": "1.3.0", "store": "5", "store_oldest": "3", "store_reader": "4",
+}  # fmt: skip
 IN_ORDER = (
     # https://semver.org, section 11, and what is around it
     "0.9.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
@@ -48,6 +51,17 @@ def test_an_older_one_does_as_well_down_to_the_floor() -> None:
 def test_what_needs_a_step_in_between_is_not_installed() -> None:
     assert code(replaces="1.4.0") == 0
     assert code(replaces="1.4.1") == accept.TOO_FAR
+
+
+def test_a_device_with_a_screen_takes_only_what_shows_something_there() -> None:
+    """And one without takes no browser."""
+    screens = ("none", "touch")
+    found = {(here, new): code(image_screen=here, screen=new) for here in screens for new in screens}
+    assert {pair for pair, each in found.items() if each == 0} == {("none", "none"), ("touch", "touch")}
+    assert {found["none", "touch"], found["touch", "none"]} == {accept.OTHER_SCREEN}
+    assert code(screen="touch", version="0.0.1") == accept.OTHER_SCREEN, "whatever else is wrong with it"
+    silent = {name: value for name, value in BUNDLE.items() if name != "screen"}
+    assert accept.judge(silent, IMAGE)[0] == accept.UNREADABLE
 
 
 def test_a_store_that_it_could_not_take_over_is_left_alone() -> None:
@@ -84,6 +98,7 @@ def test_nothing_below_the_floor_is_ever_installed(version: str, floor: str) -> 
 
 def test_rauc_hands_in_what_the_manifest_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "version").write_text("0.1.0\n")
+    (tmp_path / "screen").write_text("none\n")
     (tmp_path / "updates.conf").write_bytes((RECIPE / "root/usr/share/bondmate/updates.conf").read_bytes())
     monkeypatch.setattr(accept, "SHARE", tmp_path)
     for name, value in {**BUNDLE, "replaces": "0.1.0", "store": "9", "store_oldest": "1", "store_reader": "1"}.items():
@@ -91,6 +106,13 @@ def test_rauc_hands_in_what_the_manifest_says(tmp_path: Path, monkeypatch: pytes
     assert accept.main() == 0
     monkeypatch.setenv("RAUC_META_BONDMATE_VERSION", "0.0.9")
     assert accept.main() == accept.TOO_OLD
+    (tmp_path / "screen").write_text("touch\n")
+    assert accept.main() == accept.OTHER_SCREEN
+
+
+def test_the_updater_has_words_for_each_reason() -> None:
+    reasons = {accept.TOO_OLD, accept.TOO_FAR, accept.OTHER_STORE, accept.UNREADABLE, accept.OTHER_SCREEN}
+    assert reasons == set(REFUSED)
 
 
 def test_it_is_a_program_that_refuses_what_says_nothing() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 SHARE = Path("/usr/share/bondmate")
 
-TOO_OLD, TOO_FAR, OTHER_STORE, UNREADABLE = 10, 11, 12, 13
+TOO_OLD, TOO_FAR, OTHER_STORE, UNREADABLE, OTHER_SCREEN = 10, 11, 12, 13, 14
 """Exit codes, which bondmate-updater puts into words (daemon/updater)."""
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?", re.ASCII)
@@ -36,6 +36,11 @@ def judge(bundle: Mapping[str, str], image: Mapping[str, str]) -> tuple[int, str
     """The exit code, 0 to accept, and why. `bundle` and `image` are what each says of itself, by name."""
     try:
         new, running = order(bundle["version"]), order(image["version"])
+        if bundle["screen"] != image["screen"]:
+            return (
+                OTHER_SCREEN,
+                f"it is for devices with the screen {bundle['screen']!r}, and here is {image['screen']!r}",
+            )
         if new < order(image["floor"]):
             return TOO_OLD, f"{bundle['version']} is older than {image['floor']}, the oldest that may be installed here"
         if running < order(bundle["replaces"]):
@@ -59,7 +64,7 @@ def main() -> int:
     bundle = {name.removeprefix(prefix).lower(): value for name, value in os.environ.items() if name.startswith(prefix)}
     lines = (SHARE / "updates.conf").read_text(encoding="ascii").splitlines()
     image = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    image["version"] = (SHARE / "version").read_text(encoding="ascii").strip()
+    image |= {name: (SHARE / name).read_text(encoding="ascii").strip() for name in ("version", "screen")}
     code, why = judge(bundle, image)
     sys.stdout.write(f"accept_bundle: {why}\n")
     return code
