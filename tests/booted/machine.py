@@ -3,6 +3,7 @@
 The octets of the image are not touched for that: QEMU hands systemd one unit more (systemd.system-credentials(7)).
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -54,8 +55,11 @@ def eventually(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
 class Machine:
     """A running board. `folder` is seen by QEMU as /folder; it holds the card and the sockets."""
 
-    def __init__(self, tools: Tools, folder: Path, card: Path, *, logged: bool = False) -> None:
-        """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py)."""
+    def __init__(self, tools: Tools, folder: Path, card: Path, *, logged: bool = False, clock: str = "utc") -> None:
+        """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py).
+
+        `clock`: what the board's clock says as it starts, a date or "utc" (QEMU's `-rtc base=`).
+        """
         self.folder = folder
         self.console = folder / "console"
         for name, text in _CREDENTIALS.items():
@@ -69,7 +73,7 @@ class Machine:
                 *("-m", "1024", "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/folder/u-boot.bin"),
                 *("-display", "none", "-nodefaults", "-serial", "file:/folder/console"),
                 *(*_drive(folder, card, logged=logged), "-device", "virtio-blk-pci,drive=card"),
-                *("-device", "i6300esb", "-device", "virtio-rng-pci"),
+                *("-device", "i6300esb", "-device", "virtio-rng-pci", "-rtc", f"base={clock}"),
                 *("-device", "virtio-serial-pci", *_socket("shell"), "-device", "virtconsole,chardev=shell"),
                 *(*_socket("serial"), "-device", "pci-serial,chardev=serial"),
                 *(*_socket("modem"), "-device", "pci-serial,chardev=modem"),
@@ -116,15 +120,47 @@ class Machine:
         text = said.decode(errors="replace").replace("\r", "")
         return text.rpartition(end)[0].rpartition(begin)[2].strip()
 
+    def put(self, octets: bytes, place: str) -> None:
+        """Make a small file in the machine, through the shell: its terminal takes lines of 4096 characters."""
+        self.run(f": > {place}")
+        for at in range(0, len(octets), 2400):
+            self.run(f"echo {base64.b64encode(octets[at : at + 2400]).decode()} | base64 -d >> {place}")
+
     def serial(self, name: str = "serial") -> socket.socket:
         """Return the other end of a serial port: "serial" is /dev/ttyS0 in there (receiver), "modem" /dev/ttyS1."""
         return eventually(lambda: self._connect(name), ANSWER_S, "the serial port")
 
     def link(self, *, up: bool) -> None:
         """Put the network's cable in, or pull it out."""
-        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
-            ask = _monitor(monitor)
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor, monitor.makefile("r") as answers:
+            ask = _monitor(monitor, answers)
             ask("set_link", name="net", up=up)
+
+    def forward(self, port: int) -> int:
+        """Lead a port of this computer to the board's TCP port, and return it."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            here = int(free.getsockname()[1])
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor, monitor.makefile("r") as answers:
+            add = f"hostfwd_add net tcp:127.0.0.1:{here}-:{port}"
+            said = _monitor(monitor, answers)("human-monitor-command", **{"command-line": add})
+        assert said == "", said
+        return here
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[Callable[[str], list[str]]]:
+        """What QEMU tells of the board while the block lasts: all its events (QMP), up to the first of a name."""
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor, monitor.makefile("r") as answers:
+            _monitor(monitor, answers)
+            monitor.settimeout(ANSWER_S)
+
+            def until(name: str) -> list[str]:
+                events: list[str] = []
+                while name not in events:
+                    events += filter(None, [json.loads(answers.readline()).get("event")])
+                return events
+
+            yield until
 
     def wait_for_console(self, pattern: str) -> re.Match[str]:
         """Until U-Boot or the kernel has written something that matches: the first that does."""
@@ -196,14 +232,14 @@ class Lines:
 def _find_chip(monitor: socket.socket) -> str:
     """Return where the chip stands among QEMU's devices; no option gives it a name."""
     place = "/machine/unattached"
-    found = _monitor(monitor)("qom-list", path=place)
+    with monitor.makefile("r") as answers:
+        found = _monitor(monitor, answers)("qom-list", path=place)
     (chip,) = [each["name"] for each in found if each["type"] == "child<pl061>"]
     return f"{place}/{chip}"
 
 
-def _monitor(monitor: socket.socket) -> Callable[..., Any]:
+def _monitor(monitor: socket.socket, answers: TextIO) -> Callable[..., Any]:
     """Return what asks QEMU's monitor for one command (QMP)."""
-    answers = monitor.makefile("r")
     answers.readline()  # the greeting
 
     def ask(name: str, **arguments: object) -> Any:
