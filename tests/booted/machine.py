@@ -136,17 +136,6 @@ class Machine:
             ask = _monitor(monitor, answers)
             ask("set_link", name="net", up=up)
 
-    def forward(self, port: int) -> int:
-        """Lead a port of this computer to the board's TCP port, and return it."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            here = int(free.getsockname()[1])
-        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor, monitor.makefile("r") as answers:
-            add = f"hostfwd_add net tcp:127.0.0.1:{here}-:{port}"
-            said = _monitor(monitor, answers)("human-monitor-command", **{"command-line": add})
-        assert said == "", said
-        return here
-
     @contextlib.contextmanager
     def told(self) -> Iterator[Callable[[str], list[str]]]:
         """What QEMU tells of the board while the block lasts: all its events (QMP), up to the first of a name."""
