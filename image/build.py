@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bondmate_image import cache, card, environment, host, packages, papers, progress, recipe, root, trust
 from bondmate_image.cache import Cache
+from bondmate_image.errors import ImageError
 from bondmate_image.host import Tools
 from bondmate_image.packages import Packages
 from bondmate_image.recipe import Profile, Wanted
@@ -54,14 +55,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PEM",
         help="certificates of the authorities whose signers' updates count",
     )
+    parser.add_argument(
+        "--ssh-keys", type=Path, metavar="FILE", help="public keys of those who may log in to a bench, as root"
+    )
 
 
 def wanted(arguments: argparse.Namespace) -> Wanted:
-    """Return which image is meant. ImageError where a key is none of its kind; OSError."""
+    """Return which image is meant. ImageError where a key is none of its kind, or of no use; OSError."""
     epoch = recipe.epoch()
+    if arguments.ssh_keys is not None and arguments.profile is not Profile.BENCH:
+        raise ImageError("a release image has no ssh, so nobody logs in: --ssh-keys is for --profile bench")
     believed = Trust(
         None if arguments.force_key is None else trust.force_key(arguments.force_key),
         None if arguments.update_keyring is None else trust.keyring(arguments.update_keyring, epoch),
+        None if arguments.ssh_keys is None else trust.ssh_keys(arguments.ssh_keys),
     )
     return Wanted(arguments.version or recipe.version(), arguments.profile, epoch, believed, arguments.touch)
 
@@ -122,6 +129,8 @@ def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
         progress.say(
             "THIS IMAGE BELIEVES NO UPDATE: its cards have to be flashed anew. --update-keyring makes one that does"
         )
+    if wanted.profile is Profile.BENCH and wanted.trust.ssh_keys is None:
+        progress.say("NOBODY CAN LOG IN TO THIS IMAGE: --ssh-keys makes one with ssh for the keys that it is given")
     progress.say(f"{made}")
     return made
 

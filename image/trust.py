@@ -1,5 +1,7 @@
-"""Whom the devices of an image believe: who signed an enrolment file, and who signed an update."""
+"""Whom the devices of an image believe: who signed an enrolment file, who signed an update, who logs in to a bench."""
 
+import base64
+import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +15,14 @@ from bondmate_image.errors import ImageError
 
 FORCE_KEY = Path("usr/share/bondmate/force-key.pem")
 KEYRING = Path("etc/rauc/keyring.pem")
+SSH_KEYS = Path("etc/ssh/authorized_keys")
 
 _MAX_OCTETS = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Public keys alone, in PEM; None where the image is to believe nobody."""
+    """Public keys alone, in PEM but for those of ssh; None where the image is to believe nobody."""
 
     force_key: bytes | None = None
     """Of P-256: it has to have signed the enrolment file on a card."""
@@ -27,9 +30,12 @@ class Trust:
     keyring: bytes | None = None
     """Certificates of authorities: one of them has to have issued an update's signer."""
 
+    ssh_keys: bytes | None = None
+    """Of those who may log in, one a line: to a bench alone, for no other image has ssh."""
+
     def files(self) -> dict[Path, bytes]:
         """Return what lies where in the image."""
-        places = {FORCE_KEY: self.force_key, KEYRING: self.keyring}
+        places = {FORCE_KEY: self.force_key, KEYRING: self.keyring, SSH_KEYS: self.ssh_keys}
         return {place: pem for place, pem in places.items() if pem is not None}
 
 
@@ -64,6 +70,34 @@ def keyring(file: Path, epoch: int) -> bytes:
             until = certificate.not_valid_after_utc.date()
             raise ImageError(f"{file}: {name} was valid until {until}, before this image's time: renew it")
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in found)
+
+
+def ssh_keys(file: Path) -> bytes:
+    """Read public keys of ssh, as ~/.ssh/id_*.pub and authorized_keys have them. ImageError when they are not; OSError.
+
+    A key's options (sshd(8)) are refused: on a bench whoever may log in is root.
+    """
+    lines = [line.strip() for line in _read(file).splitlines()]
+    found = [line for line in lines if line and not line.startswith(b"#")]
+    if b"PRIVATE KEY" in b"".join(found):
+        raise ImageError(f"{file} holds a private key, and no card may: take the public one beside it (.pub)")
+    for number, line in enumerate(lines, start=1):
+        if line in found and not _is_ssh_key(line):
+            raise ImageError(f"{file}, line {number}: no public key of ssh: take what 'ssh-keygen' wrote into *.pub")
+    if not found:
+        raise ImageError(f"{file} holds no public key of ssh: take what 'ssh-keygen' wrote into *.pub")
+    return b"".join(line + b"\n" for line in found)
+
+
+def _is_ssh_key(line: bytes) -> bool:
+    """A key's kind, and the key, which begins with its kind again (RFC 4253, section 6.6)."""
+    kind, *rest = line.split(maxsplit=2)
+    try:
+        key = base64.b64decode(rest[0], validate=True)
+    except (IndexError, binascii.Error):
+        return False
+    begin = len(kind).to_bytes(4, "big") + kind
+    return key.startswith(begin) and len(key) > len(begin)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

@@ -3,6 +3,7 @@
 The octets of the image are not touched for that: QEMU hands systemd one unit more (systemd.system-credentials(7)).
 """
 
+import base64
 import contextlib
 import json
 import os
@@ -71,10 +72,12 @@ class Machine:
         logged: bool = False,
         screen: bool = False,
         memory_mib: int = 1024,
+        clock: str = "utc",
     ) -> None:
         """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py).
 
         `screen`: it has a touch screen, as large as `SCREEN`.
+        `clock`: what the board's clock says as it starts, a date or "utc" (QEMU's `-rtc base=`).
         """
         self.folder = folder
         self.console = folder / "console"
@@ -89,7 +92,7 @@ class Machine:
                 *("-m", str(memory_mib), "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/folder/u-boot.bin"),
                 *("-display", "none", "-nodefaults", "-serial", "file:/folder/console"),
                 *(*_drive(folder, card, logged=logged), "-device", "virtio-blk-pci,drive=card"),
-                *("-device", "i6300esb", "-device", "virtio-rng-pci"),
+                *("-device", "i6300esb", "-device", "virtio-rng-pci", "-rtc", f"base={clock}"),
                 *("-device", "virtio-serial-pci", *_socket("shell"), "-device", "virtconsole,chardev=shell"),
                 *(*_socket("serial"), "-device", "pci-serial,chardev=serial"),
                 *(*_socket("modem"), "-device", "pci-serial,chardev=modem"),
@@ -137,26 +140,45 @@ class Machine:
         text = said.decode(errors="replace").replace("\r", "")
         return text.rpartition(end)[0].rpartition(begin)[2].strip()
 
+    def put(self, octets: bytes, place: str) -> None:
+        """Make a small file in the machine, through the shell: its terminal takes lines of 4096 characters."""
+        self.run(f": > {place}")
+        for at in range(0, len(octets), 2400):
+            self.run(f"echo {base64.b64encode(octets[at : at + 2400]).decode()} | base64 -d >> {place}")
+
     def serial(self, name: str = "serial") -> socket.socket:
         """Return the other end of a serial port: "serial" is /dev/ttyS0 in there (receiver), "modem" /dev/ttyS1."""
         return eventually(lambda: self._connect(name), ANSWER_S, "the serial port")
 
     def link(self, *, up: bool) -> None:
         """Put the network's cable in, or pull it out."""
-        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
-            ask = _monitor(monitor)
+        with self._monitor() as ask:
             ask("set_link", name="net", up=up)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Stop the board for a moment; all that it has written by then is in the log."""
-        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
-            ask = _monitor(monitor)
+        with self._monitor() as ask:
             ask("stop")
             try:
                 yield
             finally:
                 ask("cont")
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[Callable[[str], list[str]]]:
+        """What QEMU tells of the board while the block lasts: all its events (QMP), up to the first of a name."""
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor, monitor.makefile("r") as answers:
+            _monitor(monitor, answers)
+            monitor.settimeout(ANSWER_S)
+
+            def until(name: str) -> list[str]:
+                events: list[str] = []
+                while name not in events:
+                    events += filter(None, [json.loads(answers.readline()).get("event")])
+                return events
+
+            yield until
 
     def wait_for_console(self, pattern: str) -> re.Match[str]:
         """Until U-Boot or the kernel has written something that matches: the first that does."""
@@ -175,8 +197,8 @@ class Machine:
     def screenshot(self) -> bytes:
         """Return what is on the screen: red, green and blue of each pixel, row by row."""
         width, height = SCREEN
-        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
-            _monitor(monitor)("screendump", filename="/folder/screen")
+        with self._monitor() as ask:
+            ask("screendump", filename="/folder/screen")
         shot = (self.folder / "screen").read_bytes()
         header = f"P6\n{width} {height}\n255\n".encode()
         assert shot.startswith(header), shot[:32]
@@ -192,16 +214,15 @@ class Machine:
         def at(axis: str, place: int, size: int) -> dict[str, object]:
             return event("data", axis=axis, value=place * 0x7FFF // size)
 
-        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
-            ask = _monitor(monitor)
+        with self._monitor() as ask:
             ask("input-send-event", events=[event("begin"), at("x", x, width), at("y", y, height)])
             ask("input-send-event", events=[event("end", **{"tracking-id": -1})])
 
     @contextlib.contextmanager
     def lines(self) -> Iterator["Lines"]:
         """The GPIO lines, for as long as the block lasts."""
-        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor:
-            chip = _find_chip(monitor)
+        with self._monitor() as ask:
+            chip = _find_chip(ask)
         with (
             eventually(lambda: self._connect("qtest"), ANSWER_S, "qtest") as connection,
             # closed too: QEMU serves one at a time, and a file that is left open keeps the connection
@@ -220,6 +241,12 @@ class Machine:
         self._log.close()
         if hasattr(self, "_shell"):
             self._shell.close()
+
+    @contextlib.contextmanager
+    def _monitor(self) -> Iterator[Callable[..., Any]]:
+        """What asks QEMU for one command, for as long as the block lasts."""
+        with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor, monitor.makefile("r") as answers:
+            yield _monitor(monitor, answers)
 
     def _connect(self, name: str) -> socket.socket | None:
         assert self._process.poll() is None, (self.folder / "qemu").read_text(errors="replace")
@@ -264,17 +291,16 @@ class Lines:
         return line.strip()
 
 
-def _find_chip(monitor: socket.socket) -> str:
+def _find_chip(ask: Callable[..., Any]) -> str:
     """Return where the chip stands among QEMU's devices; no option gives it a name."""
     place = "/machine/unattached"
-    found = _monitor(monitor)("qom-list", path=place)
+    found = ask("qom-list", path=place)
     (chip,) = [each["name"] for each in found if each["type"] == "child<pl061>"]
     return f"{place}/{chip}"
 
 
-def _monitor(monitor: socket.socket) -> Callable[..., Any]:
+def _monitor(monitor: socket.socket, answers: TextIO) -> Callable[..., Any]:
     """Return what asks QEMU's monitor for one command (QMP)."""
-    answers = monitor.makefile("r")
     answers.readline()  # the greeting
 
     def ask(name: str, /, **arguments: object) -> Any:

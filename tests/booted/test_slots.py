@@ -1,15 +1,20 @@
-"""Which slot is started: when one does not boot, and when the power went while the slot state was written."""
+"""Which slot is started: when one does not boot, and when the power went while the slot state was written.
 
+By U-Boot alone, but for the last one.
+"""
+
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bondmate_image import layout, slot_state
+from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.conftest import Image
+from tests.booted.conftest import READY_S, Enrolled, Image, started
 from tests.booted.judge import copies
-from tests.booted.machine import Machine
+from tests.booted.machine import ANSWER_S, Machine, eventually
 
 A_FIRST = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
 B_FIRST = {"BOOT_ORDER": "B A", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
@@ -92,3 +97,29 @@ def test_slots_without_tries_are_all_tried_again(image: Image, card: Path) -> No
         put(card, offset, slot_state.encode({**B_FIRST, "BOOT_A_LEFT": "0", "BOOT_B_LEFT": "0"}, number))
     assert chosen(image, card) == "B"
     assert slot_state.newest(copies(card)) == {**B_FIRST, "BOOT_B_LEFT": "2"}
+
+
+@pytest.mark.long
+def test_a_device_with_a_broken_kernel_is_armed_from_the_other_slot(
+    image: Image, enrolled: Enrolled, world: World, tmp_path: Path
+) -> None:
+    """A whole start: U-Boot tries A for the last time, and the same device is armed from B, and keeps that."""
+    card = tmp_path / "card.img"
+    writes.copy(enrolled.card, card)
+    kernel = f"/folder/card.img?offset={layout.SLOT_A.start}"
+    (tmp_path / "junk").write_bytes(b"no kernel\n")
+    change = "rm /boot/vmlinuz\nwrite /folder/junk /boot/vmlinuz\n"
+    image.tools.run(tmp_path, "debugfs", "-w", "-f", "/dev/stdin", kernel, given=change)
+    for number, offset in enumerate(slot_state.OFFSETS, start=1):
+        put(card, offset, slot_state.encode({**A_FIRST, "BOOT_A_LEFT": "1"}, number))
+    with started(image, card, world) as machine:
+        eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
+        assert "rauc.slot=B" in machine.run("cat /proc/cmdline").split()
+        eventually(
+            lambda: {"BOOT_ORDER=A B", "BOOT_A_LEFT=0", "BOOT_B_LEFT=3"} == set(machine.run("fw_printenv").split("\n")),
+            ANSWER_S, "slot B to be marked as good",
+        )  # fmt: skip
+        assert re.findall("slots: (booting .|. does not boot)", machine.console.read_text(errors="replace")) == [
+            *("booting A", "A does not boot", "booting B")
+        ]
+    card.unlink()

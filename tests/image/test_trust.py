@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
@@ -98,6 +98,38 @@ def test_what_is_no_keyring_is_refused(tmp_path: Path, content: bytes, why: str)
         trust.keyring(_file(tmp_path, content), NOW)
 
 
+def ssh(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+
+
+ED25519, P256 = ssh(ed25519.Ed25519PrivateKey.generate()), ssh(ec.generate_private_key(ec.SECP256R1()))
+
+
+def test_keys_of_ssh_are_taken_one_a_line(tmp_path: Path) -> None:
+    given = b"# who may\n\n" + ED25519 + b" ann@desk\r\n" + P256 + b"\n"
+    assert trust.ssh_keys(_file(tmp_path, given)) == ED25519 + b" ann@desk\n" + P256 + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "holds no public key of ssh"),
+        (b"# nobody\n", "holds no public key of ssh"),
+        (ED25519 + b"\nssh-ed25519\n", "line 2: no public key"),
+        (b"ssh-ed25519 AAAA!\n", "line 1: no public key"),
+        (P256.replace(b"nistp256", b"nistp384"), "line 1: no public key"),
+        (b'command="reboot" ' + ED25519, "line 1: no public key"),
+        (public(ec.generate_private_key(ec.SECP256R1())), "line 1: no public key"),
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n", "and no card may"),
+        (b"x" * (64 << 10) + b"x", "larger than 65536"),
+    ],
+)
+def test_what_is_no_key_of_ssh_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    with pytest.raises(ImageError, match=why):
+        trust.ssh_keys(_file(tmp_path, content))
+
+
 def test_an_image_that_believes_nobody_has_no_file_for_it() -> None:
     assert Trust().files() == {}
-    assert Trust(b"key", b"ring").files() == {trust.FORCE_KEY: b"key", trust.KEYRING: b"ring"}
+    every = {trust.FORCE_KEY: b"key", trust.KEYRING: b"ring", trust.SSH_KEYS: b"keys"}
+    assert Trust(b"key", b"ring", b"keys").files() == every

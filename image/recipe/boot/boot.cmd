@@ -75,10 +75,12 @@ echo "slots: booting ${slot}"
 setenv console
 if test "${board}" = rpi; then setenv console "console=tty0"; fi
 setenv bootargs "root=PARTUUID=@DISK@-0${part} rootfstype=ext4 ro rootwait panic=10 rauc.slot=${slot} ${console}"
+# 128 MiB behind the kernel: on a Raspberry Pi ${ramdisk_addr_r} is 38 MiB behind it, and Debian's kernel is longer
+setexpr initrd ${kernel_addr_r} + 8000000
 if load ${devtype} ${devnum}:${part} ${kernel_addr_r} /boot/vmlinuz; then
-  if load ${devtype} ${devnum}:${part} ${ramdisk_addr_r} /boot/initrd.img; then
+  if load ${devtype} ${devnum}:${part} ${initrd} /boot/initrd.img; then
     if test -n "${fdt_addr}"; then setenv tree ${fdt_addr}; else setenv tree ${fdtcontroladdr}; fi
-    booti ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${tree}
+    booti ${kernel_addr_r} ${initrd}:${filesize} ${tree}
   fi
 fi
 echo "slots: ${slot} does not boot"
