@@ -12,9 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from bondmate_image import layout
+from bondmate_sim.world import World
 from tests.booted import judge, writes
-from tests.booted.conftest import BUTTON, MAY_BE_WRITTEN, VIBRATION, Bench, Enrolled, Image
-from tests.booted.machine import Lines
+from tests.booted.conftest import (
+    BUTTON,
+    MAY_BE_WRITTEN,
+    READY_S,
+    VIBRATION,
+    Bench,
+    Enrolled,
+    Image,
+    started,
+)
+from tests.booted.machine import ANSWER_S, Lines, eventually
 from tests.booted.writes import Write
 
 CUTS, LONG_CUTS = 20, 200
@@ -23,6 +34,9 @@ SEED = 7
 
 QUIET_S = 10.0
 """No pattern lasts for so long: without a pulse in that time nothing is being felt, on a busy computer too."""
+
+SUPERBLOCK_AT, CHECKSUM_AT = 1024, 0x3FC
+"""Octets, of ext4 and its s_checksum (the kernel's Documentation/filesystems/ext4/super.rst)."""
 
 STORED_AND_DELIVERED = 3
 """Pulses: a long one and two short ones (docs/officer.md)."""
@@ -113,6 +127,23 @@ def test_a_card_that_forgets_what_it_flushed_is_found_out(
         with suppress(AssertionError, sqlite3.DatabaseError):
             lost += press.alert not in judge.alerts(image.tools, card, enrolled.device)
     assert lost
+
+
+@pytest.mark.long
+def test_a_card_that_tears_blocks_between_sectors_is_put_in_order(
+    enrolled: Enrolled, image: Image, world: World, tmp_path: Path
+) -> None:
+    """The superblock's end is of another write than its beginning: the kernel would not mount it."""
+    card = tmp_path / "card.img"
+    writes.copy(enrolled.card, card)
+    with card.open("r+b") as file:
+        file.seek(layout.DATA.start + SUPERBLOCK_AT + CHECKSUM_AT)
+        file.write(b"\xff\xff\xff\xff")
+    with started(image, card, world) as machine:
+        eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
+        eventually(lambda: machine.run("mountpoint -q /data && echo mounted") == "mounted", ANSWER_S, "/data")
+        assert enrolled.device in machine.run("bondmatectl status")
+        assert "trying backup blocks" in machine.run("journalctl -b --no-pager -u 'systemd-fsck@*'")
 
 
 def _pulses(lines: Lines) -> int:
