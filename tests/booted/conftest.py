@@ -28,8 +28,8 @@ from tests.booted.writes import Write
 from tests.image import signers
 from tests.image.signers import Authority
 
-CARD_OCTETS = 3 << 30
-"""A card larger than the image."""
+CARD_OCTETS = 4 << 30
+"""A card larger than the image; a power of two, as QEMU has it of an SD card."""
 
 READY_S = 600.0
 
