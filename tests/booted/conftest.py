@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from bondmate_sim.mobile import Mobile
 from bondmate_sim.settings import Settings
 from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.machine import ANSWER_S, Machine, eventually
+from tests.booted.machine import ANSWER_S, Machine, eventually, free_port
 from tests.booted.outside import outside
 from tests.booted.writes import Write
 from tests.image import signers
@@ -221,14 +220,6 @@ def started(image: Image, card: Path, world: World, *, logged: bool = False, scr
         raise
     finally:
         machine.stop()
-
-
-def free_port() -> int:
-    """A TCP port of this computer that nobody uses."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 def has_file(tools: Tools, card: Path) -> bool:

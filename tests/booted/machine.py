@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
-from bondmate_image import layout
 from bondmate_image.host import Tools
 
 T = TypeVar("T")
@@ -155,6 +154,14 @@ class Machine:
         with self._monitor() as ask:
             ask("set_link", name="net", up=up)
 
+    def forward(self, port: int) -> int:
+        """Lead a port of this computer to the board's TCP port, and return it."""
+        here = free_port()
+        with self._monitor() as ask:
+            said = ask("human-monitor-command", **{"command-line": f"hostfwd_add net tcp:127.0.0.1:{here}-:{port}"})
+        assert said == "", said
+        return here
+
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Stop the board for a moment; all that it has written by then is in the log."""
@@ -291,6 +298,14 @@ class Lines:
         return line.strip()
 
 
+def free_port() -> int:
+    """Return a TCP port of this computer that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 def _find_chip(ask: Callable[..., Any]) -> str:
     """Return where the chip stands among QEMU's devices; no option gives it a name."""
     place = "/machine/unattached"
@@ -333,18 +348,3 @@ def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:
 
 def _socket(name: str) -> tuple[str, str]:
     return "-chardev", f"socket,id={name},path=/folder/{name},server=on,wait=off"
-
-
-def write_data(tools: Tools, card: Path, folder: Path, tree: Path) -> None:
-    """Make the data partition of a card anew, with a tree in it; owners and modes are the tree's."""
-    run = folder / "data"
-    run.mkdir()
-    tree.rename(run / "tree")
-    tools.run(
-        run,
-        *("mke2fs", "-q", "-t", "ext4", "-b", "4096", "-L", "data", "-d", "/folder/tree", "/folder/data.ext4"),
-        f"{layout.DATA.size // 1024}k",
-    )
-    with card.open("r+b") as file:
-        file.seek(layout.DATA.start)
-        file.write((run / "data.ext4").read_bytes())

@@ -5,14 +5,24 @@ QEMU has none of the firmware, and is handed what that would load: U-Boot and th
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from bondmate_image import layout
+import pytest
+
+from bondmate_image import build, layout
+from bondmate_image.trust import Trust
+from bondmate_sim.commands import run
+from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.conftest import CARD_OCTETS, Image
+from tests.booted.conftest import CARD_OCTETS, HOST, Image
 from tests.booted.machine import BOOT_S, eventually
+
+STARTED_S = 3600.0
+"""Of a whole first start, on a computer that does other things too: four processors are emulated on what is left."""
 
 FIRMWARE = ("u-boot.bin", "bcm2837-rpi-3-b.dtb")
 
@@ -63,3 +73,28 @@ def test_u_boot_starts_the_kernel(image: Image, tmp_path: Path) -> None:
         wait_for(console, "slots: booting A")
         wait_for(console, "Starting kernel ...")
     card.unlink()
+
+
+@pytest.mark.long
+def test_the_same_card_is_armed_in_a_raspberry_pi(image: Image, tmp_path: Path) -> None:
+    """The gateway hears of it at its first start: kernel, slot, data partition, network and daemon did their part."""
+    card = tmp_path / "card.img"
+    card.touch()
+    os.truncate(card, CARD_OCTETS)
+    with World(tmp_path / "world") as world:
+        world.start_gateway()
+        trust = Trust(world.at_gateway("force-key")["public_key_pem"].encode())
+        made = build.image(replace(image.wanted, trust=trust), tmp_path)
+        run("bondmate-image", "flash", made, card)
+        made.unlink()
+        address = f"coap://{HOST}:{world.gateway_port}"
+        run("bondmate-image", "enrol", "--gateway", world.gateway_data, "--address", address, card)
+        with raspberry_pi(image, card) as console:
+
+            def enrolled() -> bool:
+                (row,) = world.at_gateway("devices")
+                return bool(row["state"] == "enrolled")
+
+            wait_for(console, "Starting kernel ...")
+            eventually(enrolled, STARTED_S, "the device to be enrolled")
+            assert re.findall("slots: booting .", console.read_text(errors="replace")) == ["slots: booting A"]

@@ -23,8 +23,8 @@ from bondmate_sim.mobile import Mobile
 from bondmate_sim.settings import Settings
 from bondmate_sim.world import World
 from tests.booted import bundles
-from tests.booted.conftest import BUTTON, CARD_OCTETS, HOST, READY_S, Bench, Image, free_port, started
-from tests.booted.machine import ANSWER_S, Machine, eventually
+from tests.booted.conftest import BUTTON, CARD_OCTETS, HOST, READY_S, Bench, Image, started
+from tests.booted.machine import ANSWER_S, Machine, eventually, free_port
 
 pytestmark = pytest.mark.long
 
