@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import reduce
@@ -438,6 +439,7 @@ async def replugged(tmp_path: Path, times: int) -> None:
             end.send(epoch(0) + epoch(1))
             await eventually(lambda: fixes, "a fix")
         await eventually(lambda: codes(receiver) == ["gnss-gone"], "the loss")
+        gc.collect()  # what other tests left open is not closed meanwhile
         before, number = open_descriptors(), 1
         for turn in range(times):
             with SerialEnd(tmp_path / "gnss") as end:
@@ -454,7 +456,7 @@ async def replugged(tmp_path: Path, times: int) -> None:
                 number += 2
             assert "is gone" in (await eventually(receiver.faults, "the loss"))[0].text
             assert receiver._link.reads - reads < 40, "no busy loop"
-        await eventually(lambda: open_descriptors() == before, "every descriptor to be closed")
+        await eventually(lambda: open_descriptors() <= before, "every descriptor to be closed")
 
 
 def test_a_receiver_is_unplugged_and_plugged_in_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

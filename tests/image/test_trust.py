@@ -68,7 +68,6 @@ def test_the_daemon_takes_the_key_that_the_image_is_given(tmp_path: Path) -> Non
         (public(rsa.generate_private_key(65537, 2048)), "not of P-256"),
         (b"x" * (64 << 10) + b"x", "larger than 65536"),
     ],
-    ids=["nothing", "comment", "second line", "no base64", "other curve", "options", "PEM", "private", "large"],
 )
 def test_what_is_no_key_of_a_force_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
     with pytest.raises(ImageError, match=why):
