@@ -25,6 +25,8 @@ UNITS = ("bondmate-screen", "bondmate-kiosk", "bondmate-console")
 """The compositor, the browser in it, and who serves the page."""
 
 BLACK = bytes(3)
+HEAD = 70
+"""Rows of the page's title, and of how the device is, at its right."""
 INBOX = (SCREEN[0] * 3 // 10, SCREEN[1] - 30)
 """The second of five places in the bar below."""
 
@@ -73,12 +75,14 @@ def _shown(bench: Bench) -> bytes:
 
 
 def test_the_page_fills_the_screen(touch: Bench) -> None:
-    """It reaches down to the bar, and its ground, which is not black, is at the edges."""
+    """It reaches down to the bar, and its ground, which is not black, is at the edges; nothing hangs over them."""
     width, height = SCREEN
     shot = _shown(touch)
     rows = [shot[row * width * 3 : (row + 1) * width * 3] for row in range(height)]
     assert rows[-1] != BLACK * width
     assert all(row[:3] != BLACK and row[-3:] != BLACK for row in rows)
+    ground = rows[0][:3]
+    assert {row[:3] for row in rows[:HEAD]} == {row[-3:] for row in rows[:HEAD]} == {ground}
 
 
 def test_a_finger_turns_to_another_view(touch: Bench) -> None:
@@ -97,7 +101,7 @@ def test_it_runs_as_nobody_and_reaches_nobody(touch: Bench) -> None:
     open_to_others = {(words[0], words[6].split('"')[1]) for words in lines}
     assert open_to_others <= OPEN_SOCKETS, "not even on the board's own loopback"
     browser = run("systemctl show -P MainPID bondmate-kiosk")
-    links = run(f"nsenter -t {browser} -n ip -brief link").splitlines()
+    links = run(f"nsenter -t {browser} -n ip -brief -color=never link").splitlines()
     assert [line.split()[0] for line in links] == ["lo"]
     assert run("systemctl --failed --plain --no-legend --no-pager") == ""
 

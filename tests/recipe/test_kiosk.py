@@ -100,7 +100,7 @@ def options() -> list[str]:
     command = re.search(r"^ExecStart=(.*?[^\\])$", UNIT.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert command is not None
     program, *words, address = command[1].replace("\\\n", " ").split()
-    assert (program, address) == (str(PROGRAM), f"file://%d/{KIOSK_FILE}")
+    assert (program, address) == (str(PROGRAM), f"--app=file://%d/{KIOSK_FILE}")
     return [word for word in words if not word.startswith(("--ozone-platform", "--user-data-dir"))]
 
 
