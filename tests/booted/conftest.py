@@ -176,13 +176,14 @@ class Bench:
         return eventually(look, ANSWER_S, "a verified receipt")
 
     def close(self) -> None:
-        """The dispatcher ends what is open, and the device hears of it."""
-        for alert in self.world.at_gateway("alerts"):
-            if alert["state"] not in {"closed", "cancelled"}:
-                self.world.at_gateway("close", alert["alert_id"])
-        eventually(lambda: (self.alert() or _OVER)["state"] in {"closed", "cancelled"}, ANSWER_S, "no alert to be open")
+        """The dispatcher ends what is open, by the newest call of it, and the device hears of it."""
+        alert = self.alert() or _OVER
+        if alert["state"] not in _ENDED:
+            self.world.at_gateway("close", str(alert["alert_id"]))
+        eventually(lambda: (self.alert() or _OVER)["state"] in _ENDED, ANSWER_S, "no alert to be open")
 
 
+_ENDED = {"closed", "cancelled"}
 _OVER = {"state": "closed"}
 
 
