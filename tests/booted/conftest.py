@@ -114,19 +114,12 @@ class Enrolled:
 def enrolled(image: Image, world: World, tmp_path_factory: pytest.TempPathFactory) -> Enrolled:
     """Flash and enrol a card by the technician's own commands, start a board with it once, and cut its power."""
     folder = tmp_path_factory.mktemp("first")
-    card = folder / "card.img"
-    card.touch()
-    os.truncate(card, CARD_OCTETS)
+    card = empty_card(folder)
     run("bondmate-image", "flash", image.file, card)
-    address = f"coap://{HOST}:{world.gateway_port}"
-    device = run(
-        "bondmate-image", "enrol", "--gateway", world.gateway_data, "--address", address, card
-    ).split()[1]  # fmt: skip
+    device = enrol(card, world)
     had = has_file(image.tools, card)
     with started(image, card, world, logged=True) as machine:
-        eventually(
-            lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY"
-        )  # fmt: skip
+        wait_until_ready(machine)
         status = eventually(lambda: _armed(machine), READY_S, "the device to be armed")
         eventually(
             lambda: machine.run("systemctl is-active bondmate-erase") in {"active", "failed"},
@@ -197,11 +190,8 @@ def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pyte
     card = folder / "card.img"
     writes.copy(enrolled.card, card)
     with started(image, card, world, logged=True) as machine:
-        eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
-        # the button comes before the API
-        eventually(
-            lambda: machine.run("bondmatectl duty on >/dev/null && echo on") == "on", READY_S, "the shift to begin"
-        )
+        wait_until_ready(machine)
+        begin_shift(machine)
         yield Bench(machine, world)
 
 
@@ -210,8 +200,7 @@ def started(image: Image, card: Path, world: World, *, logged: bool = False, scr
     """Start a board with a card, with receiver and modem; at the end its power is cut."""
     machine = Machine(image.tools, card.parent, card, logged=logged, screen=screen)
     try:
-        with machine.lines() as lines:
-            lines.set(BUTTON, high=True)  # nobody drives it otherwise, and low is pressed
+        release(machine)
         with outside(machine, world.mobile.modem_link):
             machine.wait_for_shell()
             yield machine
@@ -221,6 +210,43 @@ def started(image: Image, card: Path, world: World, *, logged: bool = False, scr
         raise
     finally:
         machine.stop()
+
+
+def release(machine: Machine) -> None:
+    """Take the finger off the button: at a start, or a restart, nobody drives the chip's inputs, and low is pressed."""
+    with machine.lines() as lines:
+        lines.set(BUTTON, high=True)
+
+
+def wait_until_ready(machine: Machine) -> None:
+    """Until bondmated has said READY."""
+    eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
+
+
+def begin_shift(machine: Machine) -> None:
+    """Go on duty, as soon as that can be said: the button comes before the API."""
+    eventually(lambda: machine.run("bondmatectl duty on >/dev/null && echo on") == "on", READY_S, "the shift to begin")
+
+
+def empty_card(folder: Path) -> Path:
+    """A card on which there is nothing yet."""
+    card = folder / "card.img"
+    card.touch()
+    os.truncate(card, CARD_OCTETS)
+    return card
+
+
+def enrol(card: Path, world: World) -> str:
+    """Put a file of the world's gateway onto a flashed card, by the technician's command; returns whose it is."""
+    address = f"coap://{HOST}:{world.gateway_port}"
+    said = run("bondmate-image", "enrol", "--gateway", world.gateway_data, "--address", address, card)
+    return said.split()[1]
+
+
+def serve_bundles(world: World) -> None:
+    """Have the gateway serve bundles too, from its next start on."""
+    port = free_port()
+    world.gateway_options = ("--bundles", f"127.0.0.1:{port}", "--bundles-url", f"http://{HOST}:{port}")
 
 
 def has_file(tools: Tools, card: Path) -> bool:
@@ -240,9 +266,8 @@ def _armed(machine: Machine) -> dict[str, Any] | None:
 @pytest.fixture(scope="module")
 def serving(world: World) -> Iterator[World]:
     """The gateway, which serves bundles too."""
-    port = free_port()
     world.gateway.stop()
-    world.gateway_options = ("--bundles", f"127.0.0.1:{port}", "--bundles-url", f"http://{HOST}:{port}")
+    serve_bundles(world)
     world.start_gateway()
     yield world
     world.gateway_options = ()

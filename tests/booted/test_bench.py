@@ -13,7 +13,7 @@ from bondmate_image import build
 from bondmate_image.recipe import Profile
 from bondmate_image.trust import Trust, ssh_keys
 from tests.booted import writes
-from tests.booted.conftest import BUTTON, READY_S, Image
+from tests.booted.conftest import READY_S, Image, release
 from tests.booted.machine import ANSWER_S, Machine, eventually
 from tests.booted.test_image import OPEN_SOCKETS
 
@@ -72,8 +72,7 @@ def desk(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Des
     writes.copy(made, folder / "card.img")
     machine = Machine(image.tools, folder, folder / "card.img")
     try:
-        with machine.lines() as lines:
-            lines.set(BUTTON, high=True)
+        release(machine)
         machine.wait_for_shell()
         eventually(lambda: machine.run("systemctl is-active ssh") == "active", READY_S, "sshd to say READY")
         found = Desk(machine, made, key, machine.forward(22))

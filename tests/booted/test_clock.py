@@ -12,7 +12,7 @@ import pytest
 from bondmate_image import bundle, recipe
 from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.conftest import BUTTON, READY_S, Bench, Enrolled, Image
+from tests.booted.conftest import READY_S, Bench, Enrolled, Image, release, wait_until_ready
 from tests.booted.machine import Machine, eventually
 from tests.booted.outside import outside
 from tests.image.signers import Authority
@@ -29,8 +29,7 @@ def early(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pyte
     writes.copy(enrolled.card, folder / "card.img")
     machine = Machine(image.tools, folder, folder / "card.img", clock="1970-01-01T00:00:00")
     try:
-        with machine.lines() as lines:
-            lines.set(BUTTON, high=True)
+        release(machine)
         machine.wait_for_shell()
         yield Bench(machine, world)
     finally:
@@ -40,9 +39,7 @@ def early(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pyte
 
 def test_it_is_armed_at_the_images_date(early: Bench, image: Image) -> None:
     """The daemon asks nobody what time it is, and the manager knows that it is not earlier than the image."""
-    eventually(
-        lambda: early.machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY"
-    )
+    wait_until_ready(early.machine)
     assert int(early.machine.run("cat /sys/class/rtc/rtc0/since_epoch")) < YEAR_S, "the board's own clock"
     now, uptime = early.machine.run("date +%s; cut -d. -f1 /proc/uptime").split()
     assert image.wanted.epoch <= int(now) <= image.wanted.epoch + int(uptime)

@@ -18,12 +18,12 @@ from tests.booted import judge, writes
 from tests.booted.conftest import (
     BUTTON,
     MAY_BE_WRITTEN,
-    READY_S,
     VIBRATION,
     Bench,
     Enrolled,
     Image,
     started,
+    wait_until_ready,
 )
 from tests.booted.machine import ANSWER_S, Lines, eventually
 from tests.booted.writes import Write
@@ -140,7 +140,7 @@ def test_a_card_that_tears_blocks_between_sectors_is_put_in_order(
         file.seek(layout.DATA.start + SUPERBLOCK_AT + CHECKSUM_AT)
         file.write(b"\xff\xff\xff\xff")
     with started(image, card, world) as machine:
-        eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
+        wait_until_ready(machine)
         eventually(lambda: machine.run("mountpoint -q /data && echo mounted") == "mounted", ANSWER_S, "/data")
         assert enrolled.device in machine.run("bondmatectl status")
         assert "trying backup blocks" in machine.run("journalctl -b --no-pager -u 'systemd-fsck@*'")

@@ -18,7 +18,7 @@ from bondmate_image.trust import Trust
 from bondmate_sim.commands import run
 from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.conftest import CARD_OCTETS, HOST, Image
+from tests.booted.conftest import CARD_OCTETS, Image, empty_card, enrol
 from tests.booted.machine import BOOT_S, eventually
 
 STARTED_S = 3600.0
@@ -78,17 +78,14 @@ def test_u_boot_starts_the_kernel(image: Image, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_the_same_card_is_armed_in_a_raspberry_pi(image: Image, tmp_path: Path) -> None:
     """The gateway hears of it at its first start: kernel, slot, data partition, network and daemon did their part."""
-    card = tmp_path / "card.img"
-    card.touch()
-    os.truncate(card, CARD_OCTETS)
+    card = empty_card(tmp_path)
     with World(tmp_path / "world") as world:
         world.start_gateway()
         trust = Trust(world.at_gateway("force-key")["public_key_pem"].encode())
         made = build.image(replace(image.wanted, trust=trust), tmp_path)
         run("bondmate-image", "flash", made, card)
         made.unlink()
-        address = f"coap://{HOST}:{world.gateway_port}"
-        run("bondmate-image", "enrol", "--gateway", world.gateway_data, "--address", address, card)
+        enrol(card, world)
         with raspberry_pi(image, card) as console:
 
             def enrolled() -> bool:

@@ -12,7 +12,7 @@ import pytest
 from bondmate_image import layout, slot_state
 from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.conftest import READY_S, Enrolled, Image, started
+from tests.booted.conftest import Enrolled, Image, started, wait_until_ready
 from tests.booted.judge import copies
 from tests.booted.machine import ANSWER_S, Machine, eventually
 
@@ -113,7 +113,7 @@ def test_a_device_with_a_broken_kernel_is_armed_from_the_other_slot(
     for number, offset in enumerate(slot_state.OFFSETS, start=1):
         put(card, offset, slot_state.encode({**A_FIRST, "BOOT_A_LEFT": "1"}, number))
     with started(image, card, world) as machine:
-        eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
+        wait_until_ready(machine)
         assert "rauc.slot=B" in machine.run("cat /proc/cmdline").split()
         eventually(
             lambda: {"BOOT_ORDER=A B", "BOOT_A_LEFT=0", "BOOT_B_LEFT=3"} == set(machine.run("fw_printenv").split("\n")),

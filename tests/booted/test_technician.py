@@ -23,8 +23,19 @@ from bondmate_sim.mobile import Mobile
 from bondmate_sim.settings import Settings
 from bondmate_sim.world import World
 from tests.booted import bundles
-from tests.booted.conftest import BUTTON, CARD_OCTETS, HOST, READY_S, Bench, Image, started
-from tests.booted.machine import ANSWER_S, Machine, eventually, free_port
+from tests.booted.conftest import (
+    BUTTON,
+    CARD_OCTETS,
+    HOST,
+    READY_S,
+    Bench,
+    Image,
+    begin_shift,
+    release,
+    serve_bundles,
+    started,
+)
+from tests.booted.machine import ANSWER_S, Machine, eventually
 
 pytestmark = pytest.mark.long
 
@@ -93,9 +104,7 @@ class Day:
 
     def rollout(self, number: int) -> dict[str, Any]:
         """How the gateway has it of the one device."""
-        # a restart takes the chip's inputs down, and low is pressed: nothing is done in an open alert
-        with self.board().machine.lines() as lines:
-            lines.set(BUTTON, high=True)
+        release(self.board().machine)  # else an alert is open after a restart, and nothing is done in one
         rollouts = {each["rollout"]: each for each in self.world.at_gateway("rollout", "status")}
         device: dict[str, Any] = rollouts[number]["devices"][0]
         return device
@@ -114,9 +123,8 @@ class Day:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     """A desk with a gateway that serves updates, and a mobile network around it."""
     folder = tmp_path_factory.mktemp("technician")
-    port = free_port()
     with World(folder / "world", Settings(mobile=Mobile(bearer="lte"))) as world:
-        world.gateway_options = ("--bundles", f"127.0.0.1:{port}", "--bundles-url", f"http://{HOST}:{port}")
+        serve_bundles(world)
         world.start_gateway()
         world.mobile.start_relay(world.gateway_port)
         world.mobile.start_modem()
@@ -170,7 +178,7 @@ def test_he_switches_it_on(day: Day, board: Machine) -> None:
         READY_S, "the device to be enrolled",
     )  # fmt: skip
     day.tell("(from power to a device that the gateway knows)", "", time.monotonic() - day.on_since)
-    eventually(lambda: board.run("bondmatectl duty on >/dev/null && echo on") == "on", READY_S, "a shift to begin")
+    begin_shift(board)
     eventually(lambda: day.board().ctl("status")["fix"], READY_S, "a fix")
     assert "active" in day.types("bondmate-gateway devices")
 

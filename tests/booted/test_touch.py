@@ -3,16 +3,14 @@
 Runs with ./dev image-test --long.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from bondmate_image import build, cli
-from bondmate_sim.commands import run
 from bondmate_sim.world import World
-from tests.booted.conftest import CARD_OCTETS, HOST, READY_S, Bench, Image, started
+from tests.booted.conftest import Bench, Image, begin_shift, empty_card, enrol, started
 from tests.booted.machine import SCREEN, eventually
 from tests.booted.test_image import OPEN_SOCKETS
 
@@ -37,18 +35,13 @@ def touch(image: Image, world: World, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("touch")
     wanted = replace(image.wanted, touch=True)
     made = Image(build.image(wanted, folder / "out"), wanted, image.tools)
-    card = folder / "card.img"
-    card.touch()
-    os.truncate(card, CARD_OCTETS)
+    card = empty_card(folder)
     # twice as much as the other image, and no command may take that long here
     assert cli.main(["flash", str(made.file), str(card)]) == 0
-    address = f"coap://{HOST}:{world.gateway_port}"
-    run("bondmate-image", "enrol", "--gateway", world.gateway_data, "--address", address, card)
+    enrol(card, world)
     with started(made, card, world, screen=True) as machine:
         bench = Bench(machine, world)
-        eventually(
-            lambda: machine.run("bondmatectl duty on >/dev/null && echo on") == "on", READY_S, "the shift to begin"
-        )
+        begin_shift(machine)
         try:
             eventually(lambda: _streams(bench), SHOWN_S, "the page to be open")
         except AssertionError as error:

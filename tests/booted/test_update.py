@@ -13,7 +13,7 @@ import pytest
 from bondmate_image import build, bundle, layout
 from bondmate_sim.world import World
 from tests.booted import bundles, judge, writes
-from tests.booted.conftest import MAY_BE_WRITTEN, READY_S, Enrolled, Image, started
+from tests.booted.conftest import MAY_BE_WRITTEN, READY_S, Enrolled, Image, started, wait_until_ready
 from tests.booted.machine import eventually
 from tests.booted.updating import CARRIED_OUT_S, Device, Updated
 from tests.image import signers
@@ -142,7 +142,7 @@ def test_a_device_starts_after_a_power_cut(
         writes.copy(card, left)
     card.unlink()
     with device.machine.paused(), started(device.image, left, device.world) as machine:
-        eventually(lambda: machine.run("systemctl is-active bondmated") == "active", READY_S, "bondmated to say READY")
+        wait_until_ready(machine)
         assert enrolled.device in machine.run("bondmatectl status --json")
         assert machine.run("cat /usr/share/bondmate/version") in {device.image.wanted.version, "0.3.0"}
     left.unlink()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bondmate_sim.world import World
-from tests.booted.conftest import BUTTON, READY_S, Bench
+from tests.booted.conftest import READY_S, Bench, release
 from tests.booted.machine import ANSWER_S, eventually
 
 pytestmark = pytest.mark.long
@@ -70,8 +70,7 @@ def _restarted(bench: Bench, command: str) -> list[str]:
     with bench.machine.told() as until:
         bench.machine.run(f"(sleep 1; {command}) >/dev/null 2>&1 & true")
         events = until(RESET)
-    with bench.machine.lines() as lines:
-        lines.set(BUTTON, high=True)  # a reset takes the chip's inputs down, and low is pressed
+    release(bench.machine)
     return [event for event in events if event in {WATCHDOG, RESET}]
 
 

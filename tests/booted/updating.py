@@ -10,7 +10,7 @@ from bondmate_image.recipe import Wanted
 from bondmate_image.trust import Trust
 from bondmate_sim.world import World
 from tests.booted import bundles
-from tests.booted.conftest import BUTTON, PAGE, Image
+from tests.booted.conftest import PAGE, Image, release
 from tests.booted.machine import ANSWER_S, Machine, eventually
 from tests.booted.writes import Write
 from tests.image.signers import Authority
@@ -64,16 +64,11 @@ class Device:
         """What the device said that came of it."""
 
         def look() -> tuple[str, str] | None:
-            self.release()
+            release(self.machine)
             row = self.row()
             return (row["state"], row["text"]) if row["state"] in {"done", "failed"} else None
 
         return eventually(look, CARRIED_OUT_S, "the device to say what came of it")
-
-    def release(self) -> None:
-        """A restart takes the chip's inputs down, and low is pressed: nothing is done in an open alert."""
-        with self.machine.lines() as lines:
-            lines.set(BUTTON, high=True)
 
     def says(self, command: str) -> str:
         """What a command prints; nothing while the board restarts."""
@@ -84,7 +79,7 @@ class Device:
 
     def runs(self) -> str:
         """The version that runs; nothing while the board restarts."""
-        self.release()
+        release(self.machine)
         return self.says("cat /usr/share/bondmate/version").rpartition("\n")[2]
 
     def slots(self) -> dict[str, str]:
