@@ -61,11 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A gateway, and a modem with the operator's network between the two."""
-    made = World(tmp_path_factory.mktemp("world") / "world", Settings(mobile=Mobile(bearer="lte")))
-    with made:
-        made.start_gateway()
-        made.mobile.start_relay(made.gateway_port)
-        made.mobile.start_modem()
+    with surroundings(tmp_path_factory.mktemp("world") / "world") as made:
         yield made
 
 
@@ -87,7 +83,7 @@ def force() -> Authority:
 @pytest.fixture(scope="session")
 def image(world: World, force: Authority, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The release image, as `bondmate-image build` makes it, for the force of that gateway."""
-    trust = Trust(world.at_gateway("force-key")["public_key_pem"].encode(), force.pem)
+    trust = Trust(force_key(world), force.pem)
     wanted = Wanted(recipe.version(), Profile.RELEASE, recipe.epoch(), trust)
     made = build.image(wanted, tmp_path_factory.mktemp("image"))
     return Image(made, wanted, host.tools(cache.Cache(cache.standard_directory())))
@@ -241,6 +237,24 @@ def enrol(card: Path, world: World) -> str:
     address = f"coap://{HOST}:{world.gateway_port}"
     said = run("bondmate-image", "enrol", "--gateway", world.gateway_data, "--address", address, card)
     return said.split()[1]
+
+
+@contextlib.contextmanager
+def surroundings(folder: Path, *, bundles: bool = False) -> Iterator[World]:
+    """A gateway, which may serve bundles too, and a modem with the operator's network between the two."""
+    with World(folder, Settings(mobile=Mobile(bearer="lte"))) as made:
+        if bundles:
+            serve_bundles(made)
+        made.start_gateway()
+        made.mobile.start_relay(made.gateway_port)
+        made.mobile.start_modem()
+        yield made
+
+
+def force_key(world: World) -> bytes:
+    """What an image has to be given for enrolment files of this world's gateway."""
+    pem: str = world.at_gateway("force-key")["public_key_pem"]
+    return pem.encode()
 
 
 def serve_bundles(world: World) -> None:

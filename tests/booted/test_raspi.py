@@ -18,7 +18,7 @@ from bondmate_image.trust import Trust
 from bondmate_sim.commands import run
 from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.conftest import CARD_OCTETS, Image, empty_card, enrol
+from tests.booted.conftest import CARD_OCTETS, Image, empty_card, enrol, force_key
 from tests.booted.machine import BOOT_S, eventually
 
 STARTED_S = 3600.0
@@ -81,7 +81,7 @@ def test_the_same_card_is_armed_in_a_raspberry_pi(image: Image, tmp_path: Path) 
     card = empty_card(tmp_path)
     with World(tmp_path / "world") as world:
         world.start_gateway()
-        trust = Trust(world.at_gateway("force-key")["public_key_pem"].encode())
+        trust = Trust(force_key(world))
         made = build.image(replace(image.wanted, trust=trust), tmp_path)
         run("bondmate-image", "flash", made, card)
         made.unlink()

@@ -19,8 +19,6 @@ from bondmate_image import cache, host, progress, recipe
 from bondmate_image.bundle import Signer
 from bondmate_image.recipe import Profile, Wanted
 from bondmate_image.trust import Trust
-from bondmate_sim.mobile import Mobile
-from bondmate_sim.settings import Settings
 from bondmate_sim.world import World
 from tests.booted import bundles
 from tests.booted.conftest import (
@@ -32,8 +30,8 @@ from tests.booted.conftest import (
     Image,
     begin_shift,
     release,
-    serve_bundles,
     started,
+    surroundings,
 )
 from tests.booted.machine import ANSWER_S, Machine, eventually
 
@@ -123,11 +121,7 @@ class Day:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     """A desk with a gateway that serves updates, and a mobile network around it."""
     folder = tmp_path_factory.mktemp("technician")
-    with World(folder / "world", Settings(mobile=Mobile(bearer="lte"))) as world:
-        serve_bundles(world)
-        world.start_gateway()
-        world.mobile.start_relay(world.gateway_port)
-        world.mobile.start_modem()
+    with surroundings(folder / "world", bundles=True) as world:
         (folder / "bench").mkdir()
         yield Day(folder / "bench", world)
 

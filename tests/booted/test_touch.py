@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from bondmate_image import build, cli
+from bondmate_image.trust import Trust
 from bondmate_sim.world import World
-from tests.booted.conftest import Bench, Image, begin_shift, empty_card, enrol, started
+from tests.booted.conftest import Bench, Image, begin_shift, empty_card, enrol, force_key, started, surroundings
 from tests.booted.machine import SCREEN, eventually
 from tests.booted.test_image import OPEN_SOCKETS
 
@@ -30,17 +31,24 @@ INBOX = (SCREEN[0] * 3 // 10, SCREEN[1] - 30)
 
 
 @pytest.fixture(scope="module")
-def touch(image: Image, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A gateway of its own: at the other one, each rollout would wait for this device too."""
+    with surroundings(tmp_path_factory.mktemp("world") / "world") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def touch(image: Image, own: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A device with a touch screen that was flashed, enrolled and started, and whose page is open."""
     folder = tmp_path_factory.mktemp("touch")
-    wanted = replace(image.wanted, touch=True)
+    wanted = replace(image.wanted, touch=True, trust=Trust(force_key(own)))
     made = Image(build.image(wanted, folder / "out"), wanted, image.tools)
     card = empty_card(folder)
     # twice as much as the other image, and no command may take that long here
     assert cli.main(["flash", str(made.file), str(card)]) == 0
-    enrol(card, world)
-    with started(made, card, world, screen=True) as machine:
-        bench = Bench(machine, world)
+    enrol(card, own)
+    with started(made, card, own, screen=True) as machine:
+        bench = Bench(machine, own)
         begin_shift(machine)
         try:
             eventually(lambda: _streams(bench), SHOWN_S, "the page to be open")
