@@ -8,7 +8,9 @@ from bondmate_image.host import Tools
 from bondmate_image.recipe import Wanted
 from bondmate_image.root import Slot
 
-_DATA_UUID = "0b0d3a7e-0000-4000-8000-000000000004"
+DATA_UUID = "0b0d3a7e-0000-4000-8000-000000000004"
+"""Of the data partition as it is flashed: by it, among others, a device knows that nobody has used it yet."""
+
 _FIRMWARE = ("bootcode.bin", "start.elf", "start4.elf", "fixup.dat", "fixup4.dat")
 
 # Names are sorted and times given: the order in which a host lists its folders changes nothing.
@@ -59,7 +61,7 @@ def make(folder: Path, tools: Tools, wanted: Wanted, slot: Slot) -> None:
     tools.run(
         folder,
         *("sh", "-c", _MAKE, "sh", f"{layout.DISK_ID:08x}", str(layout.BOOT.size // 1024), str(layout.DATA.size)),
-        _DATA_UUID,
+        DATA_UUID,
         environment={"SOURCE_DATE_EPOCH": str(wanted.epoch)},
     )
     for path in folder.iterdir():

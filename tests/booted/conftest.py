@@ -109,20 +109,24 @@ class Enrolled:
 @pytest.fixture(scope="session")
 def enrolled(image: Image, world: World, tmp_path_factory: pytest.TempPathFactory) -> Enrolled:
     """Flash and enrol a card by the technician's own commands, start a board with it once, and cut its power."""
-    folder = tmp_path_factory.mktemp("first")
+    return first_start(image, world, tmp_path_factory.mktemp("first"))
+
+
+def first_start(image: Image, world: World, folder: Path, tpm_state: Path | None = None) -> Enrolled:
+    """The same, on a board with the TPM that keeps its state there."""
     card = empty_card(folder)
     run("bondmate-image", "flash", image.file, card)
     device = enrol(card, world)
     had = has_file(image.tools, card)
-    with started(image, card, world, logged=True) as machine:
+    with started(image, card, world, logged=True, tpm_state=tpm_state) as machine:
         wait_until_ready(machine)
-        status = eventually(lambda: _armed(machine), READY_S, "the device to be armed")
+        status = eventually(lambda: armed(machine), READY_S, "the device to be armed")
         eventually(
             lambda: machine.run("systemctl is-active bondmate-erase") in {"active", "failed"},
             ANSWER_S, "the card's file to be erased",
         )  # fmt: skip
         machine.run("sync")
-        (row,) = world.at_gateway("devices")
+        (row,) = [row for row in world.at_gateway("devices") if row["device"] == device]
         failed = machine.run("systemctl --failed --plain --no-legend --no-pager")
         journal = machine.run("journalctl -b --no-pager -o short-monotonic")
         log = machine.folder / "writes"
@@ -192,9 +196,17 @@ def bench(image: Image, enrolled: Enrolled, world: World, tmp_path_factory: pyte
 
 
 @contextlib.contextmanager
-def started(image: Image, card: Path, world: World, *, logged: bool = False, screen: bool = False) -> Iterator[Machine]:
+def started(
+    image: Image,
+    card: Path,
+    world: World,
+    *,
+    logged: bool = False,
+    screen: bool = False,
+    tpm_state: Path | None = None,
+) -> Iterator[Machine]:
     """Start a board with a card, with receiver and modem; at the end its power is cut."""
-    machine = Machine(image.tools, card.parent, card, logged=logged, screen=screen)
+    machine = Machine(image.tools, card.parent, card, logged=logged, screen=screen, tpm_state=tpm_state)
     try:
         release(machine)
         with outside(machine, world.mobile.modem_link):
@@ -269,7 +281,8 @@ def has_file(tools: Tools, card: Path) -> bool:
     return f"::/{NAME}" in tools.run(card.parent, "mdir", "-b", "-i", partition, "::").lower().splitlines()
 
 
-def _armed(machine: Machine) -> dict[str, Any] | None:
+def armed(machine: Machine) -> dict[str, Any] | None:
+    """How an armed device is; None while it is not."""
     try:
         status: dict[str, Any] = json.loads(machine.run("bondmatectl status --json"))
     except ValueError:  # its API is not there yet, or closed for a moment while it becomes armed

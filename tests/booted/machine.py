@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from bondmate_image.host import Tools
+from tests.booted import tpm
 
 T = TypeVar("T")
 
@@ -45,6 +46,12 @@ TTYPath=/dev/hvc0
 _RULE = 'SUBSYSTEM=="tty", KERNEL=="hvc0", TAG+="systemd", ENV{SYSTEMD_WANTS}+="p.service"\n'
 # QEMU takes names of 55 characters at most
 _CREDENTIALS = {"systemd.extra-unit.p.service": _UNIT, "udev.rules.p": _RULE}
+_WITH_TPM = {
+    **_CREDENTIALS,
+    "udev.rules.p": _RULE.replace("p.service", "p.service t.service"),
+    "systemd.extra-unit.t.service": tpm.UNIT,
+    "relay": tpm.RELAY,
+}
 
 
 def eventually(look: Callable[[], T | None], timeout_s: float, what: str) -> T:
@@ -72,15 +79,18 @@ class Machine:
         screen: bool = False,
         memory_mib: int = 1024,
         clock: str = "utc",
+        tpm_state: Path | None = None,
     ) -> None:
         """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py).
 
         `screen`: it has a touch screen, as large as `SCREEN`.
         `clock`: what the board's clock says as it starts, a date or "utc" (QEMU's `-rtc base=`).
+        `tpm_state`: it has the TPM that keeps its state there.
         """
         self.folder = folder
         self.console = folder / "console"
-        for name, text in _CREDENTIALS.items():
+        credentials = _CREDENTIALS if tpm_state is None else _WITH_TPM
+        for name, text in credentials.items():
             (folder / name).write_text(text, encoding="utf-8")
         u_boot = tools.firmware / "u-boot-qemu/usr/lib/u-boot/qemu_arm64/u-boot.bin"
         (folder / "u-boot.bin").write_bytes(u_boot.read_bytes())
@@ -99,14 +109,16 @@ class Machine:
                 *(_SCREEN if screen else ()),
                 *("-qmp", "unix:/folder/qmp,server=on,wait=off"),
                 *("-qtest", "unix:/folder/qtest,server=on,wait=off", "-qtest-log", "/dev/null"),
+                *(() if tpm_state is None else tpm.OPTIONS),
                 *(
                     word
-                    for name in _CREDENTIALS
+                    for name in credentials
                     for word in ("-fw_cfg", f"name=opt/io.systemd.credentials/{name},file=/folder/{name}")
                 ),
             ],
         )
         self._log = (folder / "qemu").open("wb")
+        self._tpm = None if tpm_state is None else tpm.start(tpm_state, folder)
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         try:
             self._shell = eventually(lambda: self._connect("shell"), ANSWER_S, "QEMU to listen")
@@ -245,6 +257,9 @@ class Machine:
         """Cut the power."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        if self._tpm is not None:
+            self._tpm.terminate()
+            self._tpm.wait()
         self._log.close()
         if hasattr(self, "_shell"):
             self._shell.close()

@@ -59,6 +59,21 @@ def read(log: Path) -> list[Write]:
     return found
 
 
+def replay(log: Path, number: int, card: Path) -> None:
+    """Do the first so many of them again, on the card as it was before."""
+    with log.open("rb") as file, card.open("r+b") as target:
+        _, _, _, sector = _SUPER.unpack(file.read(_SUPER.size))
+        place = sector
+        for _ in range(number):
+            file.seek(place)
+            at, sectors, flags, _ = _ENTRY.unpack(file.read(_ENTRY.size))
+            octets = 0 if flags & _DISCARD else sectors * sector
+            file.seek(place + sector)
+            target.seek(at * sector)
+            target.write(file.read(octets))
+            place += sector + octets
+
+
 def elsewhere(writes: Sequence[Write], *places: tuple[int, int]) -> list[Write]:
     """Return the writes that are not within any of the places, each from its first octet to behind its last one."""
     return [

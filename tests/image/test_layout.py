@@ -4,6 +4,7 @@ import re
 import pytest
 
 from bondmate_image import layout, recipe, slot_state
+from bondmate_image.card import DATA_UUID
 from bondmate_image.layout import BOOT, DATA, PARTITIONS, SLOT_A, SLOT_B
 
 ROOT = recipe.RECIPE / "root"
@@ -46,8 +47,10 @@ def test_what_is_no_table_is_refused() -> None:
 
 
 def test_the_recipe_names_the_partitions_of_this_layout() -> None:
-    fstab = (ROOT / "etc/fstab").read_text()
-    assert f"PARTUUID={layout.partuuid(DATA)} /data ext4 " in fstab
+    assert "\n/dev/bondmate-data /data ext4 " in (ROOT / "etc/fstab").read_text()
+    opened = (ROOT / "usr/lib/systemd/system/bondmate-open.service").read_text()
+    assert f"/open-data /dev/disk/by-partuuid/{layout.partuuid(DATA)}\n" in opened
+    assert DATA_UUID in (ROOT / "usr/libexec/bondmate/open-data").read_text()
     for unit in ("bondmate-enrolment", "bondmate-erase"):
         text = (ROOT / f"usr/lib/systemd/system/{unit}.service").read_text()
         assert f"/dev/disk/by-partuuid/{layout.partuuid(BOOT)}:/boot/firmware:" in text
@@ -55,6 +58,7 @@ def test_the_recipe_names_the_partitions_of_this_layout() -> None:
     assert slots == [layout.partuuid(SLOT_A), layout.partuuid(SLOT_B)]
     rule = (ROOT / "usr/lib/udev/rules.d/90-bondmate-card.rules").read_text()
     assert f'"{layout.DISK_ID:08x}"' in rule
+    assert f'"{layout.partuuid(DATA)}"' in rule
 
 
 def test_the_recipe_names_the_places_of_the_slot_state() -> None:

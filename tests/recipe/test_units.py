@@ -17,6 +17,7 @@ EXPOSURE = {
         "bondmate-enrolment.service": 0.2,
         "bondmate-erase.service": 0.5,
         "bondmate-grow.service": 1.2,
+        "bondmate-open.service": 1.2,
     },
     "touch": {
         "bondmate-console.service": 0.5,
