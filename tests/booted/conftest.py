@@ -21,8 +21,9 @@ from bondmate_sim.mobile import Mobile
 from bondmate_sim.settings import Settings
 from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.machine import ANSWER_S, Machine, eventually, free_port
+from tests.booted.machine import Machine, eventually, free_port
 from tests.booted.outside import outside
+from tests.booted.qemu import ANSWER_S
 from tests.booted.writes import Write
 from tests.image import signers
 from tests.image.signers import Authority

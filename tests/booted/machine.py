@@ -14,17 +14,16 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from bondmate_image.host import Tools
-from tests.booted import tpm
+from tests.booted import qemu, tpm
+from tests.booted.qemu import ANSWER_S, Lines
 
 T = TypeVar("T")
 
 BOOT_S = 600.0
 """An idle computer takes 70 s, and one that runs other tests too takes several times as long."""
-
-ANSWER_S = 300.0
 
 SCREEN = (480, 800)
 """Width and height in pixels."""
@@ -188,7 +187,7 @@ class Machine:
     def told(self) -> Iterator[Callable[[str], list[str]]]:
         """What QEMU tells of the board while the block lasts: all its events (QMP), up to the first of a name."""
         with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor, monitor.makefile("r") as answers:
-            _monitor(monitor, answers)
+            qemu.monitor(monitor, answers)
             monitor.settimeout(ANSWER_S)
 
             def until(name: str) -> list[str]:
@@ -238,10 +237,10 @@ class Machine:
             ask("input-send-event", events=[event("end", **{"tracking-id": -1})])
 
     @contextlib.contextmanager
-    def lines(self) -> Iterator["Lines"]:
+    def lines(self) -> Iterator[Lines]:
         """The GPIO lines, for as long as the block lasts."""
         with self._monitor() as ask:
-            chip = _find_chip(ask)
+            chip = qemu.find_chip(ask)
         with (
             eventually(lambda: self._connect("qtest"), ANSWER_S, "qtest") as connection,
             # closed too: QEMU serves one at a time, and a file that is left open keeps the connection
@@ -268,7 +267,7 @@ class Machine:
     def _monitor(self) -> Iterator[Callable[..., Any]]:
         """What asks QEMU for one command, for as long as the block lasts."""
         with eventually(lambda: self._connect("qmp"), ANSWER_S, "QMP") as monitor, monitor.makefile("r") as answers:
-            yield _monitor(monitor, answers)
+            yield qemu.monitor(monitor, answers)
 
     def _connect(self, name: str) -> socket.socket | None:
         assert self._process.poll() is None, (self.folder / "qemu").read_text(errors="replace")
@@ -281,66 +280,12 @@ class Machine:
         return made
 
 
-class Lines:
-    """The lines of the virtual board's PL061, from outside: QEMU's qtest protocol."""
-
-    def __init__(self, connection: socket.socket, answers: TextIO, chip: str) -> None:
-        self._connection = connection
-        self._answers = answers
-        self._chip = chip
-        # from here on QEMU tells of what the board drives, in lines between the answers
-        self._say(f"irq_intercept_out {chip}")
-
-    def set(self, line: int, *, high: bool) -> None:
-        """Drive an input."""
-        self._say(f"set_irq_in {self._chip} unnamed-gpio-in {line} {int(high)}")
-
-    def wait_for_output(self, line: int, timeout_s: float = ANSWER_S) -> None:
-        """Until the board next drives an output high; TimeoutError if it does not. Nothing else can be asked then."""
-        self._connection.settimeout(timeout_s)
-        while self._next() != f"IRQ raise {line}":
-            pass
-
-    def _say(self, text: str) -> None:
-        self._connection.sendall(f"{text}\n".encode())
-        while (answer := self._next()).startswith("IRQ "):
-            pass
-        assert answer.startswith("OK"), f"qtest: {text}: {answer}"
-
-    def _next(self) -> str:
-        line = self._answers.readline()
-        assert line, "QEMU ended"
-        return line.strip()
-
-
 def free_port() -> int:
     """Return a TCP port of this computer that nobody uses."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     return port
-
-
-def _find_chip(ask: Callable[..., Any]) -> str:
-    """Return where the chip stands among QEMU's devices; no option gives it a name."""
-    place = "/machine/unattached"
-    found = ask("qom-list", path=place)
-    (chip,) = [each["name"] for each in found if each["type"] == "child<pl061>"]
-    return f"{place}/{chip}"
-
-
-def _monitor(monitor: socket.socket, answers: TextIO) -> Callable[..., Any]:
-    """Return what asks QEMU's monitor for one command (QMP)."""
-    answers.readline()  # the greeting
-
-    def ask(name: str, /, **arguments: object) -> Any:
-        monitor.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
-        while "return" not in (answer := json.loads(answers.readline())):
-            assert "error" not in answer, answer
-        return answer["return"]
-
-    ask("qmp_capabilities")
-    return ask
 
 
 def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:

@@ -14,7 +14,8 @@ from bondmate_image.recipe import Profile
 from bondmate_image.trust import Trust, ssh_keys
 from tests.booted import writes
 from tests.booted.conftest import READY_S, Image, release
-from tests.booted.machine import ANSWER_S, Machine, eventually
+from tests.booted.machine import Machine, eventually
+from tests.booted.qemu import ANSWER_S
 from tests.booted.test_image import OPEN_SOCKETS
 
 pytestmark = [

@@ -7,7 +7,8 @@ import pytest
 from bondmate_image import progress
 from bondmate_sim.world import World
 from tests.booted.conftest import READY_S, Bench, Image
-from tests.booted.machine import ANSWER_S, eventually
+from tests.booted.machine import eventually
+from tests.booted.qemu import ANSWER_S
 
 OPEN_SOCKETS = {("udp", "systemd-network"), ("udp", "bondmated"), ("udp", "chronyd")}
 """DHCP's, and those from which the gateway and time servers are asked; nftables lets in only what was asked for."""

@@ -25,7 +25,8 @@ from tests.booted.conftest import (
     started,
     wait_until_ready,
 )
-from tests.booted.machine import ANSWER_S, Lines, eventually
+from tests.booted.machine import eventually
+from tests.booted.qemu import ANSWER_S, Lines
 from tests.booted.writes import Write
 
 CUTS, LONG_CUTS = 20, 200

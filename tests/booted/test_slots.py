@@ -14,7 +14,8 @@ from bondmate_sim.world import World
 from tests.booted import writes
 from tests.booted.conftest import Enrolled, Image, started, wait_until_ready
 from tests.booted.judge import copies
-from tests.booted.machine import ANSWER_S, Machine, eventually
+from tests.booted.machine import Machine, eventually
+from tests.booted.qemu import ANSWER_S
 
 A_FIRST = {"BOOT_ORDER": "A B", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}
 B_FIRST = {"BOOT_ORDER": "B A", "BOOT_A_LEFT": "3", "BOOT_B_LEFT": "3"}

@@ -33,7 +33,8 @@ from tests.booted.conftest import (
     started,
     surroundings,
 )
-from tests.booted.machine import ANSWER_S, Machine, eventually
+from tests.booted.machine import Machine, eventually
+from tests.booted.qemu import ANSWER_S
 
 pytestmark = pytest.mark.long
 

@@ -10,7 +10,8 @@ import pytest
 
 from bondmate_sim.world import World
 from tests.booted.conftest import READY_S, Bench, release
-from tests.booted.machine import ANSWER_S, eventually
+from tests.booted.machine import eventually
+from tests.booted.qemu import ANSWER_S
 
 pytestmark = pytest.mark.long
 

@@ -11,7 +11,8 @@ from bondmate_image.trust import Trust
 from bondmate_sim.world import World
 from tests.booted import bundles
 from tests.booted.conftest import PAGE, Image, release
-from tests.booted.machine import ANSWER_S, Machine, eventually
+from tests.booted.machine import Machine, eventually
+from tests.booted.qemu import ANSWER_S
 from tests.booted.writes import Write
 from tests.image.signers import Authority
 
