@@ -116,8 +116,8 @@ class Machine:
                 ),
             ],
         )
-        self._log = (folder / "qemu").open("wb")
         self._tpm = None if tpm_state is None else tpm.start(tpm_state, folder)
+        self._log = (folder / "qemu").open("wb")
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         try:
             self._shell = eventually(lambda: self._connect("shell"), ANSWER_S, "QEMU to listen")

@@ -4,6 +4,7 @@ One device goes through all of it, in this order. Runs with ./dev image-test --l
 board wrote (writes.py), and it knows nothing of them.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,7 +120,9 @@ def test_a_kernel_that_does_not_start_is_fallen_back_from(device: Device) -> Non
     assert device.outcome() == ("failed", "0.3.0 runs: 0.4.0 did not prove good")
     assert device.runs() == "0.3.0"
     assert device.slots()["BOOT_A_LEFT"] == "0"
-    assert device.machine.console.read_text(errors="replace").count("slots: A does not boot") == 3
+    # told before each try; whether U-Boot finds out itself depends on what its memory still holds of another kernel
+    tried = re.findall("slots: booting (.)", device.machine.console.read_text(errors="replace"))
+    assert tried[-4:] == ["A", "A", "A", "B"]
 
 
 def test_a_daemon_that_does_not_start_is_fallen_back_from(device: Device) -> None:

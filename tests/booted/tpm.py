@@ -48,7 +48,7 @@ DefaultDependencies=no
 ExecStart=/usr/bin/python3 -I /run/credentials/@system/relay
 """
 
-SOCKET = "tpm"
+SOCKET = "swtpm"
 
 OPTIONS = (
     *("-chardev", f"socket,id=tpm,path=/folder/{SOCKET}", "-tpmdev", "emulator,id=tpm,chardev=tpm"),
