@@ -11,7 +11,7 @@ from bondmate import __version__
 from bondmate.api import client
 from bondmate.errors import BondMateError
 from bondmate.updater import order
-from bondmate.updater.errand import IDLE_S, Errand
+from bondmate.updater.errand import IDLE_S, Errand, wait_for_card
 from bondmate.updater.order import Situation, UnfitError
 from bondmate.updater.slots import RefusedError, Slots
 
@@ -56,12 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         software, boot = (file.read_text(encoding="ascii").strip() for file in (arguments.version_file, BOOT))
-        if not arguments.state.is_dir():
-            # on a card of which nothing can be read no slot is called good
-            raise FileNotFoundError(f"{arguments.state} is not there: is /data mounted?")
-        errand = Errand(
-            Daemon(arguments.api), Slots(arguments.runtime), arguments.state, software, boot, time.monotonic
-        )
+        daemon, slots = Daemon(arguments.api), Slots(arguments.runtime)
+        wait_for_card(daemon, slots, arguments.state, time.monotonic, time.sleep)
+        errand = Errand(daemon, slots, arguments.state, software, boot, time.monotonic)
         while True:
             time.sleep(_step(errand))
     except (OSError, ValueError) as error:

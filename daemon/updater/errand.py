@@ -55,6 +55,25 @@ class Installed:
     """It was marked as good: what is left is to tell."""
 
 
+def wait_for_card(
+    daemon: Daemon, slots: Slots, folder: Path, now: Callable[[], float], sleep: Callable[[float], None]
+) -> None:
+    """Return when `folder` is there. Without it no slot is called good, and after ten minutes a restart is asked for.
+
+    Without its data a device is a dead button, which the next start may mend: U-Boot counts it as a try of this slot,
+    so that the other one has its turn. A device that is armed all the same goes on. Raises OSError.
+    """
+    deadline_s = now() + HEALTHY_S
+    if not folder.is_dir():
+        log.error("%s is not there: is /data mounted? journalctl -b -u data.mount", folder)
+    while not folder.is_dir():
+        situation = daemon.ask()
+        if now() >= deadline_s and (situation is None or (situation.unwell and not situation.alert_open)):
+            log.error("restarting: without /data this device is not armed")
+            slots.restart()
+        sleep(TRIAL_S)
+
+
 class Errand:
     """All that the updater does, a step at a time. Times are monotonic, in seconds."""
 

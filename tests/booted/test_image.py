@@ -38,6 +38,12 @@ def test_it_is_armed_soon(bench: Bench, capfd: pytest.CaptureFixture[str]) -> No
     assert first < started < armed < started + DAEMON_S
 
 
+def test_without_a_tpm_nothing_is_done_for_one(bench: Bench) -> None:
+    asked = bench.machine.run("systemctl show bondmate-open -p ConditionResult -p ExecMainPID")
+    assert set(asked.split()) == {"ConditionResult=no", "ExecMainPID=0"}
+    assert bench.machine.run("findmnt -n -o SOURCE /data") == "/dev/vda4"
+
+
 def test_the_root_file_system_is_read_only(bench: Bench) -> None:
     assert bench.machine.run("findmnt -n -o OPTIONS /").split(",")[0] == "ro"
     assert "Read-only file system" in bench.machine.run("touch /etc/x 2>&1")

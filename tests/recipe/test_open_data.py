@@ -58,26 +58,47 @@ class Board:
     def device_tree(self) -> Path:
         return self.folder / "device-tree"
 
+    @property
+    def opened(self) -> Path:
+        """What lies in it, as the kernel shows it."""
+        return self.folder / "mapper" / "bondmate-data"
+
     def start(self) -> list[str]:
-        """Run the script; what it asked of TPM, kernel and file system. It fails where the board has none."""
+        """Start the board, and run the script; what it asked of TPM, kernel and file system."""
+        self.opened.unlink(missing_ok=True)
+        return self.run()
+
+    def run(self) -> list[str]:
+        """Run it within the same start."""
         (self.folder / "calls").write_text("")
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir()
         text = SCRIPT.read_text()
-        places = {"/run/bondmate-open": self.work, "/dev/tpmrm0": self.tpm, "/proc/device-tree": self.device_tree}
+        places = {
+            "/run/bondmate-open": self.work, "/dev/tpmrm0": self.tpm, "/proc/device-tree": self.device_tree,
+            "/dev/mapper": self.opened.parent,
+        }  # fmt: skip
         for place, here in places.items():
             assert place in text
             text = text.replace(place, str(here))
         path = f"{self.folder}/bin:{os.environ['PATH']}:{SBIN}"
         self.done = subprocess.run(
             ["sh", "-c", text, "open-data", self.partition],
-            env={"PATH": path}, capture_output=True, text=True, check=False, timeout=50,
+            env={"PATH": path, "OPENED": str(self.opened)}, capture_output=True, text=True, check=False, timeout=50,
         )  # fmt: skip
         return (self.folder / "calls").read_text().splitlines()
 
 
 ENCRYPTS = ["systemd-cryptenroll", "systemd-cryptsetup attach", "mke2fs", "udevadm settle"]
 OPENS = ["systemd-cryptsetup attach"]
+CRYPTSETUP = """
+echo "systemd-cryptsetup $1"
+case $1 in
+  attach) if [ -e "$OPENED" ]; then echo "already active"; else touch "$OPENED"; fi ;;
+  detach) rm "$OPENED" ;;
+esac
+""".strip()
+"""Of systemd 257: what is open already stays as it is, and that is no error."""
 
 
 @pytest.fixture
@@ -85,7 +106,7 @@ def board(tmp_path: Path) -> Board:
     """With a TPM, and a card as it is flashed."""
     (tmp_path / "bin").mkdir()
     stand_in(tmp_path, "udevadm", 'echo "udevadm $1"')
-    stand_in(tmp_path, "systemd-cryptsetup", 'echo "systemd-cryptsetup $1"')
+    stand_in(tmp_path, "systemd-cryptsetup", CRYPTSETUP)
     stand_in(tmp_path, "systemd-cryptenroll", "echo systemd-cryptenroll")
     stand_in(tmp_path, "mke2fs", "echo mke2fs")
     # the real one, which says what it was asked for
@@ -93,6 +114,7 @@ def board(tmp_path: Path) -> Board:
     (tmp_path / "bin/dd").chmod(0o755)
     made = Board(tmp_path)
     made.tpm.touch()
+    made.opened.parent.mkdir()
     flash(made)
     return made
 
@@ -137,6 +159,14 @@ def test_also_if_the_tpm_does_not_answer_at_once(board: Board) -> None:
     assert board.done.returncode == 0
 
 
+def test_an_encrypted_one_waits_for_a_tpm_of_any_name(board: Board) -> None:
+    """It was there once."""
+    board.start()
+    board.tpm.unlink()
+    stand_in(board.folder, "sleep", f"touch {board.tpm}")
+    assert board.start() == OPENS
+
+
 @pytest.mark.parametrize("missing", ["key", "TPM"])
 def test_one_that_the_tpm_does_not_open_stays_as_it_is(board: Board, missing: str) -> None:
     """Or that is in a board without one."""
@@ -149,6 +179,17 @@ def test_one_that_the_tpm_does_not_open_stays_as_it_is(board: Board, missing: st
     assert board.start() == []
     assert board.done.returncode == 1
     assert "flash and enrol it anew" in board.done.stderr
+    assert board.partition.read_bytes() == before
+
+
+def test_one_that_the_device_tree_has_switched_off_is_none(board: Board) -> None:
+    node = board.device_tree / "soc/spi@7e204000/tpm@1"
+    node.mkdir(parents=True)
+    (node / "status").write_bytes(b"disabled\0")
+    board.tpm.unlink()
+    before = board.partition.read_bytes()
+    assert board.start() == []
+    assert board.done.returncode == 0, board.done.stderr
     assert board.partition.read_bytes() == before
 
 
@@ -181,6 +222,16 @@ def test_one_that_cannot_be_encrypted_is_not_used_and_tried_again(board: Board, 
     assert board.partition.read_bytes() == before
     (board.folder / "bin" / broken).write_text(good)
     assert board.start() == ENCRYPTS
+
+
+def test_an_attempt_within_the_same_start_begins_with_a_key_of_its_own(board: Board) -> None:
+    """What was opened before has another one, and what was written through it could never be read again."""
+    good = (board.folder / "bin/mke2fs").read_text()
+    stand_in(board.folder, "mke2fs", "exit 1")
+    board.start()
+    assert board.opened.exists()
+    (board.folder / "bin/mke2fs").write_text(good)
+    assert board.run() == ["systemd-cryptsetup detach", *ENCRYPTS]
 
 
 def mounted_once(board: Board) -> None:

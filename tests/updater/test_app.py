@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -104,13 +104,23 @@ def test_what_cannot_be_had_is_told(run: Path, state: Path, rauc: Rauc) -> None:
         asyncio.run(main(web))
 
 
-def test_without_its_place_on_the_card_it_calls_nothing_good(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "version").write_text("1.0.0\n")
-    words = ["--state", str(tmp_path / "none"), "--version-file", str(tmp_path / "version")]
-    assert app.main(words) == 1
-    assert "bondmate-updater: " in capsys.readouterr().err
+def test_without_its_place_on_the_card_it_calls_nothing_good(run: Path, tmp_path: Path, rauc: Rauc) -> None:
+    """Nor does it end: the card may be mounted yet."""
+    state = tmp_path / "state"
+
+    def says(words: str) -> Callable[[], bool]:
+        return lambda: words in (tmp_path / "log").read_text()
+
+    async def main() -> None:
+        async with served(run, on_duty=False) as there:
+            await eventually(lambda: there.device.condition.unwell is None, "the earlier session to be known")
+            async with updater(there, rauc, state, "1.0.0"):
+                await eventually(says("is /data mounted?"), "it to say so")
+                assert rauc.asked == []
+                state.mkdir()
+                await eventually(lambda: rauc.asked == ["mark-good"], "the slot to be marked", 60)
+
+    asyncio.run(main())
 
 
 def test_it_says_who_it_is(capsys: pytest.CaptureFixture[str]) -> None:

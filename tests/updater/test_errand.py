@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bondmate.updater import errand as module
-from bondmate.updater.errand import HEALTHY_S, IDLE_S, TRIAL_S, Errand
+from bondmate.updater.errand import HEALTHY_S, IDLE_S, TRIAL_S, Errand, wait_for_card
 from bondmate.updater.order import Order, Situation
 from bondmate.updater.slots import RESTART_FILE, Slots
 from tests.updater import rauc as stand_in
@@ -384,3 +384,36 @@ def test_what_was_kept_and_makes_no_sense_is_forgotten(device: Device) -> None:
         steps(device.boot(NEW, "two"), 2)
         assert device.files == [], text
     assert device.told == []
+
+
+@pytest.mark.parametrize("unwell", ["not armed", None], ids=["not armed", "no answer"])
+def test_a_device_without_its_data_is_started_anew_after_ten_minutes(device: Device, unwell: str | None) -> None:
+    device.situation = replace(IDLE, unwell=unwell) if unwell else None
+    begun, restart = device.now, device.folder / RESTART_FILE
+
+    def sleep(seconds: float) -> None:
+        assert restart.exists() == (device.now - begun >= HEALTHY_S)
+        device.now += seconds
+        if device.now > begun + 2 * HEALTHY_S:
+            (device.folder / "data").mkdir()
+
+    wait_for_card(device, Slots(device.folder), device.folder / "data", lambda: device.now, sleep)
+    assert restart.exists()
+
+
+@pytest.mark.parametrize("changed", [{}, {"unwell": "not armed", "alert_open": True}], ids=["armed", "alert"])
+def test_but_not_one_that_does_its_work_without(device: Device, changed: dict[str, object]) -> None:
+    device.wants(None, **changed)
+    begun = device.now
+
+    def sleep(seconds: float) -> None:
+        device.now += seconds
+        if device.now > begun + 2 * HEALTHY_S:
+            (device.folder / "data").mkdir()
+
+    wait_for_card(device, Slots(device.folder), device.folder / "data", lambda: device.now, sleep)
+    assert not (device.folder / RESTART_FILE).exists()
+
+
+def test_where_the_data_is_there_nothing_is_waited_for(device: Device) -> None:
+    wait_for_card(device, Slots(device.folder), device.folder, lambda: device.now, lambda _: pytest.fail("it waited"))
