@@ -14,10 +14,10 @@ from tests.booted import writes
 SLOTS = {"A": layout.SLOT_A, "B": layout.SLOT_B}
 
 
-def alerts(tools: Tools, card: Path, device: str) -> set[str]:
-    """Return the alerts in the store; AssertionError if that is not whole, or the device has lost its credentials.
+def files(tools: Tools, card: Path) -> Path:
+    """Return a copy of what the daemon has on the card; AssertionError if the file system cannot be put in order.
 
-    The file system is put in order first, by what a start runs before it mounts it; the card itself stays as it is.
+    That is done first, by what a start runs before it mounts it; the card itself stays as it is.
     """
     folder = card.parent
     data = folder / "data.ext4"
@@ -30,6 +30,12 @@ def alerts(tools: Tools, card: Path, device: str) -> set[str]:
     found = folder / "bondmate"
     shutil.rmtree(found, ignore_errors=True)
     tools.run(folder, "debugfs", "-R", "rdump /bondmate /folder", f"/folder/{data.name}")
+    return found
+
+
+def alerts(tools: Tools, card: Path, device: str) -> set[str]:
+    """Return the alerts in the store; AssertionError if that is not whole, or the device has lost its credentials."""
+    found = files(tools, card)
     assert device in (found / "credentials/credentials.json").read_text(encoding="utf-8")
     with closing(sqlite3.connect(found / "state/outbox.db")) as store:
         assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
