@@ -71,18 +71,22 @@ class MailComparison(RuleBasedStateMachine):
         if octets is not None:
             self.small[name] = octets
 
+    def goes_on(self, message: KeptMessage, state: MessageState) -> bool:
+        """What was without effect stays so, whatever state comes."""
+        return message.state < state and message.state is not MessageState.WITHOUT_EFFECT
+
     @rule(number=some_number, state=st.sampled_from(MessageState), answer=st.none() | st.just("yes"))
     def mark_message(self, number: int, state: MessageState, answer: str | None) -> None:
         self.do(self.outbox.mark_message(number, state, answer, Moment(0.0, None)))
         message = self.messages.get(number)
-        if message is not None and message.type in SHOWN and message.state < state:
+        if message is not None and message.type in SHOWN and self.goes_on(message, state):
             self.messages[number] = replace(message, state=state, answer=answer)
 
     @rule(number=some_number, state=st.sampled_from(MessageState), text=st.none() | st.just("no room"))
     def mark_order(self, number: int, state: MessageState, text: str | None) -> None:
         self.do(self.outbox.mark_order(number, state, text, Moment(0.0, None)))
         message = self.messages.get(number)
-        if message is not None and message.type in ORDERS and message.state < state and message.state != 4:
+        if message is not None and message.type in ORDERS and self.goes_on(message, state):
             self.messages[number] = replace(message, state=state, answer=text)
 
     @rule(number=some_number)
