@@ -96,11 +96,18 @@ async def lossy(data: bytes) -> AsyncIterator[bytes]:
     yield bytes(octet for octet in data if rng.random() > 0.01)
 
 
+class StalledError(Exception):
+    """This computer had other things to do, and what it sent was no slow line but one with a pause."""
+
+
 async def slow(data: bytes) -> AsyncIterator[bytes]:
-    """4800 baud, the rate of NMEA 0183 itself: 480 octets a second, as a UART's queue hands them on."""
+    """4800 baud, the rate of NMEA 0183 itself: 480 octets a second, as a UART's queue hands them on. StalledError."""
     start = monotonic()
     for begin in range(0, len(data), 8):
-        await asyncio.sleep(start + begin / 480 - monotonic())
+        late_s = monotonic() - (start + begin / 480)
+        if late_s > QUIET_S / 2:
+            raise StalledError
+        await asyncio.sleep(-late_s)
         yield data[begin : begin + 8]
 
 
@@ -122,8 +129,20 @@ async def played(
 @pytest.mark.parametrize(("quality", "count"), [(clean, 5), (byte_by_byte, 5), (slow, 2)])
 def test_each_epoch_is_one_fix(quality: Callable[[bytes], AsyncIterator[bytes]], count: int, tmp_path: Path) -> None:
     data = b"".join(epoch(number) for number in range(count))
-    fixes = asyncio.run(played(tmp_path, data, quality, lambda fixes: len(fixes) >= count))
+    fixes = asyncio.run(steadily(tmp_path, data, quality, count))
     assert [told(fix) for fix in fixes] == [expected(number) for number in range(count)]
+
+
+async def steadily(
+    tmp_path: Path, data: bytes, quality: Callable[[bytes], AsyncIterator[bytes]], count: int
+) -> list[Fix]:
+    """Play it until it was played as the line is: on a computer that does other things too, in a few attempts."""
+    for attempt in range(20):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        with contextlib.suppress(StalledError):
+            return await played(folder, data, quality, lambda fixes: len(fixes) >= count)
+    pytest.fail("in 20 attempts this computer stalled each time")
 
 
 def test_a_lossy_line_loses_fixes_and_invents_none(tmp_path: Path) -> None:
