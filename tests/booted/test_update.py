@@ -55,6 +55,12 @@ def test_a_version_below_the_floor_is_refused(device: Device) -> None:
     assert device.slots()["BOOT_ORDER"] == "A B"
 
 
+def test_one_for_a_touch_screen_is_refused(device: Device) -> None:
+    device.order(device.packed("0.2.1", touch=True), "0.2.1")
+    assert device.outcome() == ("failed", "it is for devices with another screen")
+    assert device.slots()["BOOT_ORDER"] == "A B"
+
+
 @pytest.fixture(scope="module")
 def updated(device: Device) -> Updated:
     """The device was told to take 0.3.0, and has said that it did."""

@@ -35,10 +35,12 @@ class Device:
         """The image of another version, that believes the same."""
         return replace(self.image.wanted, version=version)
 
-    def packed(self, version: str, slot: Path | None = None, force: Authority | None = None) -> Path:
-        """A bundle of that file system, or of nothing much; as this force or another one makes it."""
+    def packed(
+        self, version: str, slot: Path | None = None, *, force: Authority | None = None, touch: bool = False
+    ) -> Path:
+        """A bundle of that file system, or of nothing much; as this force or another one makes it, for that screen."""
         by = force or self.force
-        wanted = replace(self.wanted(version), trust=Trust(keyring=by.pem))
+        wanted = replace(self.wanted(version), trust=Trust(keyring=by.pem), touch=touch)
         return bundles.pack(self.image.tools, wanted, by.signer(self.folder), self.folder, slot)
 
     def broken(self, version: str, program: str) -> Path:
