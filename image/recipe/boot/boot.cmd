@@ -74,8 +74,7 @@ echo "slots: booting ${slot}"
 # the serial port of a Raspberry Pi's header is the receiver's: the kernel must not write there
 setenv console
 if test "${board}" = rpi; then setenv console "console=tty0"; fi
-# nobody is there to answer what fsck asks of /data: yes, and from the other copies of the superblock if its own is torn
-setenv bootargs "root=PARTUUID=@DISK@-0${part} rootfstype=ext4 ro rootwait panic=10 fsck.repair=yes rauc.slot=${slot} ${console}"
+setenv bootargs "root=PARTUUID=@DISK@-0${part} rootfstype=ext4 ro rootwait panic=10 rauc.slot=${slot} ${console}"
 # 128 MiB behind the kernel: on a Raspberry Pi ${ramdisk_addr_r} is 38 MiB behind it, and Debian's kernel is longer
 setexpr initrd ${kernel_addr_r} + 8000000
 if load ${devtype} ${devnum}:${part} ${kernel_addr_r} /boot/vmlinuz; then
