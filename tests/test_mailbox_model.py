@@ -140,7 +140,7 @@ class Talk(RuleBasedStateMachine):
         self.begin()
         if self.over_early:
             # what was told before its commit may be forgotten, and then what came before it is heard once more
-            self.version = int((self.do(self.desk.outbox.kept(KEPT_EXERCISE)) or b"0").split()[0])
+            self.version = self.kept_version()
             self.over_early = False
 
     @rule(utc_s=st.none() | st.sampled_from([NOW_S - 10**8, NOW_S - 50, NOW_S, NOW_S + 50, NOW_S + 10**8]))
@@ -245,6 +245,10 @@ class Talk(RuleBasedStateMachine):
     def moment(self) -> Moment:
         return Moment(self.loop.time(), None)
 
+    def kept_version(self) -> int:
+        """Of the exercise that the store knows."""
+        return int((self.do(self.desk.outbox.kept(KEPT_EXERCISE)) or b"0").split()[0])
+
     def hear(self, *, early: bool = False) -> None:
         """Look at what the device was told, and at its cursor. `early`: its store failed, an acknowledgement may be."""
         cursor = self.do(self.desk.outbox.cursor())
@@ -262,10 +266,12 @@ class Talk(RuleBasedStateMachine):
                     assert any(said.type == CLOSE and told[0] in said.digests for said in known)
                 case "exercise":
                     version, seconds = told
-                    # that it is over may be told before the commit, and again behind it
-                    assert version > self.version or (seconds == 0 and version == self.version), "it only grows"
+                    # that it is over may be told before the commit, and again behind it; and what the store failed at
+                    # before that is told in between
+                    again = self.over_early or (seconds == 0 and version == self.version)
+                    assert version > self.version or again, "it only grows"
                     self.version = version
-                    self.over_early = seconds == 0
+                    self.over_early = seconds == 0 and version > self.kept_version()
                     known = list(self.said.values()) if seconds == 0 else known
                     assert any(
                         said.exercise is not None
