@@ -323,8 +323,7 @@ class Talk(RuleBasedStateMachine):
     def every_effect_is_kept(self) -> None:
         if not hasattr(self, "desk"):
             return
-        kept = self.do(self.desk.outbox.kept(KEPT_EXERCISE))
-        assert int((kept or b"0").split()[0]) >= self.version or self.over_early
+        assert self.kept_version() >= self.version or self.over_early
         found = {letter.kept.number for letter in self.do(self.desk.mailbox.messages())}
         for number, said in self.said.items():
             to_read = number <= self.cursor and said.type in (TEXT, ALERT) and said.expires_s is None

@@ -67,10 +67,11 @@ def wait_for_card(
     if not folder.is_dir():
         log.error("%s is not there: is /data mounted? journalctl -b -u data.mount", folder)
     while not folder.is_dir():
-        situation = daemon.ask()
-        if now() >= deadline_s and (situation is None or (situation.unwell and not situation.alert_open)):
-            log.error("restarting: without /data this device is not armed")
-            slots.restart()
+        if now() >= deadline_s:
+            situation = daemon.ask()
+            if situation is None or (situation.unwell and not situation.alert_open):
+                log.error("restarting: without /data this device is not armed")
+                slots.restart()
         sleep(TRIAL_S)
 
 
