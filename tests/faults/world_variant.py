@@ -53,7 +53,7 @@ def same_session() -> None:
 
 
 def one_exchange() -> None:
-    """BROKEN: one exchange at a time, whatever it carries."""
+    """BROKEN: one submission at a time, whatever it carries."""
     send = coap.CoapBearer.send
     turn = asyncio.Lock()
 
