@@ -1,6 +1,6 @@
 """The computer that builds: what it needs, and Debian's tools of the image's own release in a folder beside it.
 
-Only `mmdebstrap` and `qemu-user-static` are the host's. All else runs in that folder: every host makes the same bytes.
+Only `mmdebstrap`, `arch-test` and `qemu-user-static` are the host's. All else runs in that folder: every host makes the same bytes.
 """
 
 import os
@@ -18,7 +18,12 @@ ARCHITECTURE = "arm64"
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _FORMAT = "qemu-aarch64"
-_NEEDED = {"mmdebstrap": "mmdebstrap", "qemu-aarch64-static": "qemu-user-static", "unshare": "util-linux"}
+_NEEDED = {
+    "mmdebstrap": "mmdebstrap",
+    "arch-test": "arch-test",  # which mmdebstrap asks before it installs for another architecture
+    "qemu-aarch64-static": "qemu-user-static",
+    "unshare": "util-linux",
+}
 
 _PACKAGES = (
     "bmap-tools", "dosfstools", "e2fsprogs", "fdisk", "genimage", "libarchive13t64", "libubootenv-tool", "mtools",

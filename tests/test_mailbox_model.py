@@ -266,12 +266,13 @@ class Talk(RuleBasedStateMachine):
                     assert any(said.type == CLOSE and told[0] in said.digests for said in known)
                 case "exercise":
                     version, seconds = told
-                    # that it is over may be told before the commit, and again behind it; and what the store failed at
-                    # before that is told in between
-                    again = self.over_early or (seconds == 0 and version == self.version)
-                    assert version > self.version or again, "it only grows"
-                    self.version = version
-                    self.over_early = seconds == 0 and version > self.kept_version()
+                    if version <= self.version:
+                        # of no effect: that it is over, told before its commit and again behind it; or the order before
+                        # that, at which the store failed
+                        assert self.over_early or (seconds == 0 and version == self.version), "it only grows"
+                    else:
+                        self.version, self.over_early = version, seconds == 0
+                    self.over_early = self.over_early and self.version > self.kept_version()
                     known = list(self.said.values()) if seconds == 0 else known
                     assert any(
                         said.exercise is not None
