@@ -1,6 +1,7 @@
 """The computer that builds: what it needs, and Debian's tools of the image's own release in a folder beside it.
 
-Only `mmdebstrap`, `arch-test` and `qemu-user-static` are the host's. All else runs in that folder: every host makes the same bytes.
+Only `mmdebstrap`, `arch-test` and `qemu-user-static` are the host's. All else runs in that folder: every host makes the
+same bytes.
 """
 
 import os

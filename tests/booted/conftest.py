@@ -50,13 +50,17 @@ HOST = "10.0.2.2"
 """This computer, as QEMU's user network shows it to the board."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            # an image takes minutes to build, and a board a minute to boot
-            item.add_marker(pytest.mark.timeout(0))
-            if not config.getoption("--image"):
-                item.add_marker(pytest.mark.skip(reason="boots an image: runs with ./dev image-test"))
+    booting = [item for item in items if item.path.parent == Path(__file__).parent]
+    sharing = {item.path for item in booting if "bench" in getattr(item, "fixturenames", ())}
+    for item in booting:
+        # an image takes minutes to build, and a board a minute to boot
+        item.add_marker(pytest.mark.timeout(0))
+        # two processes at once: the modules that share one board in the one, each of the others in whichever is free
+        item.add_marker(pytest.mark.xdist_group("bench" if item.path in sharing else item.path.stem))
+        if not config.getoption("--image"):
+            item.add_marker(pytest.mark.skip(reason="boots an image: runs with ./dev image-test"))
 
 
 @pytest.fixture(scope="session")
@@ -82,11 +86,16 @@ def force() -> Authority:
 
 
 @pytest.fixture(scope="session")
-def image(world: World, force: Authority, tmp_path_factory: pytest.TempPathFactory) -> Image:
+def image(
+    world: World, force: Authority, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Image:
     """The release image, as `bondmate-image build` makes it, for the force of that gateway."""
     trust = Trust(force_key(world), force.pem)
     wanted = Wanted(recipe.version(), Profile.RELEASE, recipe.epoch(), trust)
-    made = build.image(wanted, tmp_path_factory.mktemp("image"))
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    # the first time it takes minutes, and says which stage it is at
+    with capture.global_and_fixture_disabled():
+        made = build.image(wanted, tmp_path_factory.mktemp("image"))
     return Image(made, wanted, host.tools(cache.Cache(cache.standard_directory())))
 
 
