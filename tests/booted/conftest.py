@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from bondmate_image import build, cache, host, layout, recipe, slot_state
 from bondmate_image.enrolment import NAME
@@ -50,17 +51,32 @@ HOST = "10.0.2.2"
 """This computer, as QEMU's user network shows it to the board."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+SHARING = {"test_enrolment.py", "test_image.py", "test_power_cuts.py", "test_watchdogs.py"}
+"""Modules that share the board of `bench`."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    booting = [item for item in items if item.path.parent == Path(__file__).parent]
-    sharing = {item.path for item in booting if "bench" in getattr(item, "fixturenames", ())}
-    for item in booting:
-        # an image takes minutes to build, and a board a minute to boot
-        item.add_marker(pytest.mark.timeout(0))
-        # two processes at once: the modules that share one board in the one, each of the others in whichever is free
-        item.add_marker(pytest.mark.xdist_group("bench" if item.path in sharing else item.path.stem))
-        if not config.getoption("--image"):
-            item.add_marker(pytest.mark.skip(reason="boots an image: runs with ./dev image-test"))
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            # an image takes minutes to build, and a board a minute to boot
+            item.add_marker(pytest.mark.timeout(0))
+            if not config.getoption("--image"):
+                item.add_marker(pytest.mark.skip(reason="boots an image: runs with ./dev image-test"))
+
+
+class OneBoard(LoadScopeScheduling):  # type: ignore[misc]  # untyped
+    """One process of pytest-xdist has the board that modules share; each other module goes where there is room.
+
+    Its marker `xdist_group` would say that too, but is without effect with pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "bench" if Path(module).name in SHARING else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBoard:
+    return OneBoard(config, log)
 
 
 @pytest.fixture(scope="session")

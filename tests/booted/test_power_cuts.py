@@ -33,7 +33,7 @@ CUTS, LONG_CUTS = 20, 200
 PRESSES, ATTEMPTS = 3, 9
 SEED = 7
 
-QUIET_S = 10.0
+QUIET_S = 5.0
 """No pattern lasts for so long: without a pulse in that time nothing is being felt, on a busy computer too."""
 
 SUPERBLOCK_AT, CHECKSUM_AT = 1024, 0x3FC
