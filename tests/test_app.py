@@ -1,11 +1,6 @@
-"""bondmated before it runs: its arguments, its files, and what it says of them; and a run whose small files hang.
-
-Other runs are tests/e2e's.
-"""
+"""bondmated before it runs: its arguments, its files, and what it says of them. Its runs are tests/e2e's."""
 
 import gc
-import os
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from bondmate.app import main
-from bondmate.running import END_S, LAST_GOOD_FILE
-from bondmate.session import COUNTER_FILE
 from bondmate_sim.gateway.cli import main as gateway
-from bondmate_sim.world import World
-from tests.e2e.conftest import make_world, press, wait_for_alerts, wait_for_state, world
-
-__all__ = ["make_world", "world"]
 
 GOOD = """
 [device]
@@ -140,21 +129,3 @@ def test_what_a_run_left_is_gone_before_the_next_one_begins(tmp_path: Path, monk
         assert main(["--config", str(tmp_path / "device.toml")]) == 0
     finally:
         gc.enable()
-
-
-def test_small_files_that_hang_hold_up_no_press_and_no_end(world: World) -> None:
-    assert world.daemon.stop() == 0
-    state = world.directory / "state"
-    fifos = [state / COUNTER_FILE, state / f"{COUNTER_FILE}.part", state / LAST_GOOD_FILE]
-    for fifo in fifos:
-        fifo.unlink(missing_ok=True)
-        os.mkfifo(fifo)
-    world.start_daemon()
-    press(world)
-    wait_for_state(world, "delivered")
-    assert len(wait_for_alerts(world, 1)) == 1
-    # raises if nobody hangs at the other end: all that was done without the counter; now it hangs in the next file
-    os.close(os.open(fifos[0], os.O_WRONLY | os.O_NONBLOCK))
-    began = time.monotonic()
-    assert world.daemon.stop() == 0, "by itself, and not by the guard of its end"
-    assert time.monotonic() - began < END_S

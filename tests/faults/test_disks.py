@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bondmate.app import _history
+from bondmate.armed_run import history_of
 from bondmate.calls import Calls
 from bondmate.core.feedback import Pattern
 from bondmate.device import Device
@@ -103,7 +103,7 @@ async def life(directory: Path, trouble: Trouble, rng: random.Random) -> Truth:
         disk = Disk(takes_s=60.0 if not last and rng.random() < 0.2 else 0.0)
         session = SessionId(number.to_bytes(2) + rng.randbytes(4))
         outbox = outbox_on(directory, disk)
-        history = await _history(outbox, session, DEADLINE_S)
+        history = await history_of(outbox, session, DEADLINE_S)
         await asyncio.sleep(200)  # a call that hangs ends before another has the file
         await outbox.close()
         async with running(

@@ -81,7 +81,7 @@ def hurried() -> None:
         times = [each.name for each in dataclasses.fields(policy) if each.name.endswith("_s")]
         return dataclasses.replace(policy, **{name: getattr(policy, name) / TIMES for name in times})
 
-    patch("bondmate.app.DeliveryPolicy", divided).start()
+    patch("bondmate.armed_run.DeliveryPolicy", divided).start()
     coap.Tuning.ACK_TIMEOUT /= TIMES
 
 
