@@ -6,12 +6,7 @@ import pytest
 
 from bondmate_image import build, cache, layout, papers, slot_state
 from tests.booted.conftest import Image
-
-BOARDS = (
-    "bcm2837-rpi-zero-2-w", "bcm2837-rpi-3-b", "bcm2837-rpi-3-b-plus", "bcm2837-rpi-3-a-plus", "bcm2711-rpi-4-b",
-    "bcm2711-rpi-cm4-io",
-)  # fmt: skip
-"""The names by which the firmware looks for a board's device tree, with `upstream_kernel`."""
+from tests.booted.test_boards import BOARDS
 
 
 def test_the_same_packages_make_the_same_bytes(
