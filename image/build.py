@@ -107,13 +107,15 @@ def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
         shutil.move(Path(folder) / "card.img", made)
         shutil.move(Path(folder) / "card.bmap", bmap)
     with progress.stage("papers", "manifest, bill of materials, checksums"):
+        # a package that boots the board may be installed in the slots too, and is named once
+        installed = sorted({*debian.installed, *card.firmware(made_of.tools)})
         python = environment.installed(tree)
         digest = papers.sha256(made)
         hashes = {"image": digest, "slot": papers.sha256(slot.file_system)}
         hashes |= {place.name: hashlib.sha256(pem).hexdigest() for place, pem in wanted.trust.files().items()}
         manifest, sbom = out / f"{wanted.name}.manifest.json", out / f"{wanted.name}.cdx.json"
-        manifest.write_text(papers.manifest(wanted, debian.installed, python, hashes), encoding="utf-8")
-        sbom.write_text(papers.sbom(wanted, debian.installed, python), encoding="utf-8")
+        manifest.write_text(papers.manifest(wanted, installed, python, hashes), encoding="utf-8")
+        sbom.write_text(papers.sbom(wanted, installed, python), encoding="utf-8")
         (out / "os_list.json").write_text(papers.os_list(wanted, made, made.stat().st_size, digest), encoding="utf-8")
         sums = out / f"{wanted.name}.sha256"
         sums.write_text(papers.checksums([made, bmap, manifest, sbom]), encoding="utf-8")
