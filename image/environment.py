@@ -85,6 +85,7 @@ def install(requirements: str, site: Path) -> str:
         ]
         _pip("download", *meant, f"--dest={wheels}")
         _pip("install", *meant, "--no-index", f"--find-links={wheels}", "--no-compile", f"--target={site}")
+        _forget_programs(site)
         found = sorted(wheels.iterdir())
         return "".join(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n" for wheel in found)
 
@@ -113,6 +114,14 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _forget_programs(site: Path) -> None:
+    """Remove the packages' own programs, and their hashes: they name the Python of the clone that builds."""
+    shutil.rmtree(site / "bin", ignore_errors=True)
+    for record in site.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        record.write_text("".join(line for line in lines if not line.startswith("../../bin/")), encoding="utf-8")
+
+
 def _site(tree: Path) -> Path:
     return tree / PLACE / "lib" / f"python{PYTHON}" / "site-packages"
 
@@ -122,7 +131,6 @@ def _make(folder: Path, top: Path, tools: Tools) -> None:
     site, programs = _site(tree), tree / PLACE / "bin"
     pinned = (top / "requirements/device.txt").read_text(encoding="utf-8")
     (folder / "wheels").write_text(install(without(pinned, set(_DEBIANS)), site), encoding="utf-8")
-    shutil.rmtree(site / "bin", ignore_errors=True)
     _own_package(folder, top, site)
     for package in _DEBIANS.values():
         (site / package).symlink_to(f"/usr/lib/python3/dist-packages/{package}")

@@ -42,6 +42,7 @@ def _wheel(folder: Path, name: str, version: str, tag: str) -> str:
         file.writestr(f"{name}.py", f"TAG = {tag!r}\n")
         file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
         file.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        file.writestr(f"{info}/entry_points.txt", f"[console_scripts]\n{name} = {name}:main\n")
         file.writestr(f"{info}/RECORD", "")
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -65,6 +66,19 @@ def test_the_hash_is_that_of_the_wheel_that_was_installed(tmp_path: Path, index:
     assert (site / "a_b.py").read_text() == "TAG = 'cp313-cp313-manylinux_2_17_aarch64'\n"
     assert environment.installed(tmp_path, wheels) == (PythonPackage("a_b", "1.0", board),)
     subprocess.run(["sha256sum", "--check", "--strict"], input=wheels, cwd=index, text=True, check=True)
+
+
+def test_nothing_names_the_python_that_installed_it(tmp_path: Path, index: Path) -> None:
+    """A clone in another folder makes the same bytes: a program names its Python, and RECORD has the program's hash."""
+    pinned = f"a-b==1.0 --hash=sha256:{_wheel(index, 'a_b', '1.0', 'py3-none-any')}\n"
+    environment.install(pinned, tmp_path / "site")
+    assert not (tmp_path / "site/bin").exists()
+    recorded = (tmp_path / "site/a_b-1.0.dist-info/RECORD").read_text().splitlines()
+    assert {line.partition(",")[0] for line in recorded} == {
+        "a_b.py",
+        *(f"a_b-1.0.dist-info/{name}" for name in ("INSTALLER", "METADATA", "RECORD", "WHEEL", "entry_points.txt")),
+        "a_b-1.0.dist-info/REQUESTED",
+    }
 
 
 def test_a_wheel_that_is_not_pinned_is_not_installed(tmp_path: Path, index: Path) -> None:
