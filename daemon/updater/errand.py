@@ -14,6 +14,7 @@ from bondmate.durable import replace_file
 from bondmate.updater import fetching
 from bondmate.updater.fetching import BrokenOffError, HopelessError, NoWayError, StoppedError
 from bondmate.updater.order import Order, Situation
+from bondmate.updater.silence import SILENCE_S, Silence
 from bondmate.updater.slots import BusyError, RefusedError, Slots
 
 log = logging.getLogger(__name__)
@@ -63,13 +64,14 @@ def wait_for_card(
     Without its data a device is a dead button, which the next start may mend: U-Boot counts it as a try of this slot,
     so that the other one has its turn. A device that is armed all the same goes on. Raises OSError.
     """
-    deadline_s = now() + HEALTHY_S
+    deadline_s, silence = now() + HEALTHY_S, Silence(now)
     if not folder.is_dir():
         log.error("%s is not there: is /data mounted? journalctl -b -u data.mount", folder)
     while not folder.is_dir():
-        if now() >= deadline_s:
+        if now() >= deadline_s - SILENCE_S:
             situation = daemon.ask()
-            if situation is None or (situation.unwell and not situation.alert_open):
+            armed = situation is not None and situation.unwell is None
+            if silence.allows_restart(situation) and not armed and now() >= deadline_s:
                 log.error("restarting: without /data this device is not armed")
                 slots.restart()
         sleep(TRIAL_S)
@@ -88,7 +90,7 @@ class Errand:
         self._software = software
         self._boot = boot
         self._now = now
-        self._deadline_s = now() + HEALTHY_S
+        self._deadline_s, self._silence = now() + HEALTHY_S, Silence(now)
         self._installed = self._load()
         self._is_good = False
         self._failures = self._vain = 0
@@ -188,13 +190,14 @@ class Errand:
 
     def _try(self, installed: Installed, situation: Situation | None) -> float:
         """The new software runs: mark it as good, fall back from it, or wait."""
+        may_restart = self._silence.allows_restart(situation)
         if installed.good:
             self._settle(installed, True, self._software)
         elif situation is not None and self._is_well(installed, situation):
             if self._mark_good():
                 self._keep(replace(installed, good=True))
                 return 0.0
-        elif self._now() >= self._deadline_s and not (situation is not None and situation.alert_open):
+        elif may_restart and self._now() >= self._deadline_s:
             why = "the daemon does not answer" if situation is None else situation.unwell or "no gateway was reached"
             log.error("%s does not prove good (%s): falling back", self._software, why)
             self._slots.mark_bad()

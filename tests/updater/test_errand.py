@@ -10,6 +10,7 @@ import pytest
 from bondmate.updater import errand as module
 from bondmate.updater.errand import HEALTHY_S, IDLE_S, TRIAL_S, Errand, wait_for_card
 from bondmate.updater.order import Order, Situation
+from bondmate.updater.silence import SILENCE_S
 from bondmate.updater.slots import RESTART_FILE, Slots
 from tests.updater import rauc as stand_in
 from tests.updater.rauc import Rauc
@@ -332,6 +333,29 @@ def test_nobody_falls_back_in_an_open_alert(device: Device, web: Web) -> None:
     assert device.restarts
 
 
+@pytest.mark.parametrize(
+    "back", [None, {"unwell": "not known", "alert_open": None}], ids=["silent", "does not know yet"]
+)
+def test_nor_while_a_daemon_that_crashed_in_one_may_go_on_with_it(
+    device: Device, web: Web, back: dict[str, object] | None
+) -> None:
+    installed(device, web)
+    device.wants(web.order, unwell="the store does not work", alert_open=True)
+    errand = device.boot(NEW, "two")
+    device.now += 2 * HEALTHY_S
+    errand.step()
+    if back is None:
+        device.situation = None
+    else:
+        device.wants(None, **back)
+    device.now += SILENCE_S - 1
+    errand.step()
+    assert (device.rauc.asked[3:], device.restarts) == ([], False)
+    device.now += 1
+    errand.step()
+    assert device.restarts, "nobody goes on with it"
+
+
 def test_a_daemon_that_never_answers_is_fallen_back_from(device: Device, web: Web) -> None:
     installed(device, web)
     device.situation = None
@@ -413,6 +437,21 @@ def test_but_not_one_that_does_its_work_without(device: Device, changed: dict[st
 
     wait_for_card(device, Slots(device.folder), device.folder / "data", lambda: device.now, sleep)
     assert not (device.folder / RESTART_FILE).exists()
+
+
+def test_a_daemon_that_is_silent_for_a_moment_may_have_its_alert_in_memory_alone(device: Device) -> None:
+    device.wants(None, unwell="not armed", alert_open=True)
+    begun, restart = device.now, device.folder / RESTART_FILE
+
+    def sleep(seconds: float) -> None:
+        device.now += seconds
+        if device.now > begun + 2 * HEALTHY_S:
+            device.situation = None
+        if device.now > begun + 2 * HEALTHY_S + SILENCE_S / 2:
+            assert not restart.exists()
+            (device.folder / "data").mkdir()
+
+    wait_for_card(device, Slots(device.folder), device.folder / "data", lambda: device.now, sleep)
 
 
 def test_where_the_data_is_there_nothing_is_waited_for(device: Device) -> None:
