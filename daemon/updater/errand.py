@@ -100,16 +100,17 @@ class Errand:
     def step(self) -> float:
         """Do what can be done now, and return how many seconds to wait."""
         situation, installed = self._daemon.ask(), self._installed
-        if installed is not None and installed.boot != self._boot:
-            if installed.software != self._software:
-                self._settle(installed, False, f"{self._software} runs: {installed.software} did not prove good")
-                return TRIAL_S
-            return self._try(installed, situation)
+        started = installed if installed is not None and installed.boot != self._boot else None
+        if started is not None and started.software == self._software and not started.good:
+            return self._try(started, situation)
         if situation is None:
             return IDLE_S
         if not self._is_good:
             # it was good before, and the daemon lives: the tries that were used up come back
             self._mark_good()
+        if started is not None:
+            self._settle(started)
+            return TRIAL_S
         order = situation.order
         if installed is not None:
             if order is None:  # it expired: whatever restarts the device one day, the slot is tried then
@@ -191,9 +192,7 @@ class Errand:
     def _try(self, installed: Installed, situation: Situation | None) -> float:
         """The new software runs: mark it as good, fall back from it, or wait."""
         may_restart = self._silence.allows_restart(situation)
-        if installed.good:
-            self._settle(installed, True, self._software)
-        elif situation is not None and self._is_well(installed, situation):
+        if situation is not None and self._is_well(installed, situation):
             if self._mark_good():
                 self._keep(replace(installed, good=True))
                 return 0.0
@@ -207,8 +206,10 @@ class Errand:
     def _is_well(self, installed: Installed, situation: Situation) -> bool:
         return situation.unwell is None and (situation.reached or not installed.reached)
 
-    def _settle(self, installed: Installed, done: bool, text: str) -> None:
-        if self._tell(installed.number, done, text):
+    def _settle(self, started: Installed) -> None:
+        done = started.software == self._software
+        text = self._software if done else f"{self._software} runs: {started.software} did not prove good"
+        if self._tell(started.number, done, text):
             self._keep(None)
 
     def _mark_good(self) -> bool:
