@@ -19,8 +19,8 @@ from bondmate.updater.slots import BusyError, RefusedError, Slots
 
 log = logging.getLogger(__name__)
 
-IDLE_S, TRIAL_S = 30.0, 5.0
-"""How soon it looks again; while a new slot is tried, sooner."""
+IDLE_S, SOON_S = 30.0, 2.0
+"""How soon it looks again; sooner while something is near, and until the slot that runs is called good."""
 HEALTHY_S = 600.0
 """A new slot has so long to be well: a cold receiver and a slow network are no reason to fall back."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 10.0, 900.0
@@ -74,7 +74,7 @@ def wait_for_card(
             if silence.allows_restart(situation) and not armed and now() >= deadline_s:
                 log.error("restarting: without /data this device is not armed")
                 slots.restart()
-        sleep(TRIAL_S)
+        sleep(SOON_S)
 
 
 class Errand:
@@ -99,6 +99,11 @@ class Errand:
 
     def step(self) -> float:
         """Do what can be done now, and return how many seconds to wait."""
+        wait_s = self._step()
+        # a start has cost the slot a try, which it gets back when it is good: without them it would be fallen back from
+        return wait_s if self._is_good or self._now() >= self._deadline_s else min(wait_s, SOON_S)
+
+    def _step(self) -> float:
         situation, installed = self._daemon.ask(), self._installed
         started = installed if installed is not None and installed.boot != self._boot else None
         if started is not None and started.software == self._software and not started.good:
@@ -110,7 +115,7 @@ class Errand:
             self._mark_good()
         if started is not None:
             self._settle(started)
-            return TRIAL_S
+            return SOON_S
         order = situation.order
         if installed is not None:
             if order is None:  # it expired: whatever restarts the device one day, the slot is tried then
@@ -119,7 +124,7 @@ class Errand:
                 if situation.may_restart:
                     log.info("restarting into %s", installed.software)
                     self._slots.restart()
-                return TRIAL_S
+                return SOON_S
             self._keep(None)
         self._clean(order)
         return IDLE_S if order is None else self._carry_out(order, situation)
@@ -135,7 +140,7 @@ class Errand:
             if not situation.may_fetch or self._now() < self._next_try_s:
                 return IDLE_S
             if not self._fetch(order, part, bundle):
-                return TRIAL_S
+                return SOON_S
             return 0.0  # the time for the next step may have gone
         if not situation.may_install:
             return IDLE_S
@@ -201,7 +206,7 @@ class Errand:
             log.error("%s does not prove good (%s): falling back", self._software, why)
             self._slots.mark_bad()
             self._slots.restart()
-        return TRIAL_S
+        return SOON_S
 
     def _is_well(self, installed: Installed, situation: Situation) -> bool:
         return situation.unwell is None and (situation.reached or not installed.reached)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bondmate.updater import errand as module
-from bondmate.updater.errand import HEALTHY_S, IDLE_S, TRIAL_S, Errand, wait_for_card
+from bondmate.updater.errand import HEALTHY_S, IDLE_S, SOON_S, Errand, wait_for_card
 from bondmate.updater.order import Order, Situation
 from bondmate.updater.silence import SILENCE_S
 from bondmate.updater.slots import RESTART_FILE, Slots
@@ -105,6 +105,21 @@ def test_a_slot_whose_daemon_does_not_answer_is_not_called_good(device: Device) 
     device.situation = None
     steps(device.boot(OLD, "one"), 3)
     assert device.rauc.asked == []
+
+
+def test_a_daemon_that_comes_late_is_asked_again_soon_so_that_no_short_start_costs_a_try(device: Device) -> None:
+    device.situation = None
+    errand = device.boot(OLD, "one")
+    assert errand.step() == SOON_S
+    device.rauc.says(mark_good=(1, "no"))
+    device.wants(None)
+    assert errand.step() == SOON_S
+    device.rauc.says()
+    assert errand.step() == IDLE_S
+    device.situation = None
+    errand = device.boot(OLD, "two")
+    device.now += HEALTHY_S
+    assert errand.step() == IDLE_S, "but not for ever"
 
 
 def test_fetched_installed_restarted_and_found_good(device: Device, web: Web) -> None:
@@ -307,7 +322,7 @@ def test_what_does_not_prove_good_is_fallen_back_from(device: Device, web: Web) 
     errand = device.boot(NEW, "two")
     steps(errand, 3)
     device.now += HEALTHY_S - 1
-    assert errand.step() == TRIAL_S
+    assert errand.step() == SOON_S
     assert (device.rauc.asked[3:], device.restarts) == ([], False), "it has its time"
     device.now += 1
     errand.step()
