@@ -1,6 +1,6 @@
 """One update after another: fetched, installed, started, held to be good or fallen back from, and answered for.
 
-Each step begins with what the daemon says now. What outlives a restart is one small file, written before the restart.
+Each step begins with what the daemon says now. What outlives a restart is one small file, written before RAUC begins.
 """
 
 import json
@@ -45,13 +45,15 @@ class Daemon(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What was installed, in which boot, and how it is tried."""
+    """What is in the other slot, or may be, since which boot, and how it is tried when it is started."""
 
     number: int
     software: str
     boot: str
     reached: bool
     """The gateway was reached before it: then it has to be reached by the new software too."""
+    written: bool = False
+    """RAUC said that it is there. It may be before that: RAUC itself has the next start take it."""
     good: bool = False
     """It was marked as good: what is left is to tell."""
 
@@ -117,15 +119,17 @@ class Errand:
             self._settle(started)
             return SOON_S
         order = situation.order
-        if installed is not None:
+        if installed is not None and order is not None and order.number != installed.number:
+            # what was installed waits for any start, which would run it untried once this file is gone
+            self._slots.mark_active()
+            self._keep(None)
+        elif installed is not None and installed.written:
             if order is None:  # it expired: whatever restarts the device one day, the slot is tried then
                 return IDLE_S
-            if order.number == installed.number:
-                if situation.may_restart:
-                    log.info("restarting into %s", installed.software)
-                    self._slots.restart()
-                return SOON_S
-            self._keep(None)
+            if situation.may_restart:
+                log.info("restarting into %s", installed.software)
+                self._slots.restart()
+            return SOON_S
         self._clean(order)
         return IDLE_S if order is None else self._carry_out(order, situation)
 
@@ -142,19 +146,23 @@ class Errand:
             if not self._fetch(order, part, bundle):
                 return SOON_S
             return 0.0  # the time for the next step may have gone
-        if not situation.may_install:
-            return IDLE_S
+        return self._install(order, bundle, situation.reached) if situation.may_install else IDLE_S
+
+    def _install(self, order: Order, bundle: Path, reached: bool) -> float:
+        installed = Installed(order.number, order.software, self._boot, reached)
         try:
             self._slots.check(bundle, order)
             log.info("installing %s", order.software)
+            self._keep(installed)
             self._slots.install(bundle)
         except BusyError:
             return IDLE_S
         except RefusedError as error:
+            # the file stays: where RAUC's answer was not waited for, it may have the next start take it yet
             self._give_up(order, str(error))
             return IDLE_S
         log.info("%s is installed, and waits for a restart", order.software)
-        self._keep(Installed(order.number, order.software, self._boot, situation.reached))
+        self._keep(replace(installed, written=True))
         bundle.unlink()
         return 0.0
 
@@ -213,6 +221,9 @@ class Errand:
 
     def _settle(self, started: Installed) -> None:
         done = started.software == self._software
+        if not (done or started.written):  # the power went before it was there: it is installed anew
+            self._keep(None)
+            return
         text = self._software if done else f"{self._software} runs: {started.software} did not prove good"
         if self._tell(started.number, done, text):
             self._keep(None)

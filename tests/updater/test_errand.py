@@ -1,9 +1,11 @@
 """What the updater does, a step at a time: the bundle comes from a real server, the slots are a program's."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,7 +13,7 @@ from bondmate.updater import errand as module
 from bondmate.updater.errand import HEALTHY_S, IDLE_S, SOON_S, Errand, wait_for_card
 from bondmate.updater.order import Order, Situation
 from bondmate.updater.silence import SILENCE_S
-from bondmate.updater.slots import RESTART_FILE, Slots
+from bondmate.updater.slots import RESTART_FILE, RefusedError, Slots
 from tests.updater import rauc as stand_in
 from tests.updater.rauc import Rauc
 from tests.updater.web import ORDER, Web, serving
@@ -183,6 +185,63 @@ def test_a_newer_order_takes_the_place_of_one_that_waits_for_its_restart(device:
     assert device.told == [(8, True, NEW)]
 
 
+@pytest.mark.parametrize(
+    "newer", [{"software": OLD}, {"sha256": "0" * 64}, {"url": "ftp://127.0.0.1/x", "sha256": "0" * 64}]
+)
+def test_and_what_waited_for_its_restart_is_not_started_any_more(
+    device: Device, web: Web, newer: dict[str, str]
+) -> None:
+    """Whether the newer one runs already, fails, or is still to come: the slot that runs is started again."""
+    device.wants(web.order, may_restart=False)
+    errand = device.boot(OLD, "one")
+    steps(errand, 3)
+    device.rauc.says(mark_active=(1, "no"))
+    device.wants(replace(web.order, number=8, **newer))  # type: ignore[arg-type]
+    with pytest.raises(RefusedError):
+        errand.step()
+    assert device.told == []
+    assert ".json" in device.files, "until then it is on trial, should it be started"
+    device.rauc.says()
+    errand.step()
+    assert device.rauc.asked[3:] == ["mark-active", "mark-active"]
+    assert ".json" not in device.files
+
+
+class CutError(Exception):
+    """The power goes."""
+
+
+def unheard(device: Device, web: Web, monkeypatch: pytest.MonkeyPatch, why: Exception) -> None:
+    """Up to RAUC's installation, of whose end nobody hears."""
+    device.wants(web.order)
+    with monkeypatch.context() as patch, contextlib.suppress(CutError):
+        patch.setattr(Slots, "install", Mock(side_effect=why))
+        steps(device.boot(OLD, "one"), 3)
+
+
+@pytest.mark.parametrize("why", [CutError(), RefusedError("rauc install: timed out")], ids=["power cut", "timed out"])
+def test_a_slot_that_rauc_chose_unheard_is_tried(
+    device: Device, web: Web, monkeypatch: pytest.MonkeyPatch, why: Exception
+) -> None:
+    unheard(device, web, monkeypatch, why)
+    device.wants(None, unwell="the store does not work")
+    errand = device.boot(NEW, "two")
+    steps(errand, 2)
+    device.now += HEALTHY_S
+    errand.step()
+    assert device.rauc.asked[2:] == ["mark-bad"]
+
+
+def test_a_power_cut_before_rauc_chose_the_slot_has_it_installed_anew(
+    device: Device, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard(device, web, monkeypatch, CutError())
+    steps(device.boot(OLD, "two"), 3)
+    assert device.told == [], "nothing failed"
+    assert device.rauc.asked[2:] == ["mark-good", "info", "install"]
+    assert device.restarts
+
+
 def test_what_was_installed_is_tried_though_its_order_expired_meanwhile(device: Device, web: Web) -> None:
     device.wants(web.order, may_restart=False)
     errand = device.boot(OLD, "one")
@@ -216,7 +275,10 @@ def test_what_rauc_refuses_is_told(device: Device, web: Web, answers: dict[str, 
     [(number, done, text)] = device.told
     assert (number, done) == (7, False)
     assert why in text
-    assert (device.restarts, device.files) == (False, [])
+    assert not device.restarts
+    assert ".raucb" not in device.files
+    steps(device.boot(OLD, "two"), 3)
+    assert (len(device.told), device.files) == (1, [])
 
 
 def test_a_rauc_that_is_busy_is_asked_again(device: Device, web: Web) -> None:
