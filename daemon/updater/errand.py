@@ -39,6 +39,9 @@ class Daemon(Protocol):
     def ask(self) -> Situation | None:
         """What there is to do; None while it does not answer."""
 
+    def begin(self, number: int, software: str) -> bool:
+        """It is about to be installed; whether the daemon knows now, and wants it."""
+
     def tell(self, number: int, done: bool, text: str) -> bool:
         """What became of an order; whether the daemon knows it now."""
 
@@ -124,7 +127,7 @@ class Errand:
             self._slots.mark_active()
             self._keep(None)
         elif installed is not None and installed.written:
-            if order is None:  # it expired: whatever restarts the device one day, the slot is tried then
+            if order is None:  # the device forgot it: whatever restarts it one day, the slot is tried then
                 return IDLE_S
             if situation.may_restart:
                 log.info("restarting into %s", installed.software)
@@ -152,6 +155,8 @@ class Errand:
         installed = Installed(order.number, order.software, self._boot, reached)
         try:
             self._slots.check(bundle, order)
+            if not self._daemon.begin(order.number, order.software):
+                return IDLE_S
             log.info("installing %s", order.software)
             self._keep(installed)
             self._slots.install(bundle)

@@ -45,6 +45,10 @@ class Device:
     def ask(self) -> Situation | None:
         return self.situation
 
+    def begin(self, number: int, software: str) -> bool:
+        wanted = None if self.situation is None else self.situation.order
+        return self.takes and wanted is not None and (wanted.number, wanted.software) == (number, software)
+
     def tell(self, number: int, done: bool, text: str) -> bool:
         if self.takes:
             self.told.append((number, done, text))
@@ -279,6 +283,17 @@ def test_what_rauc_refuses_is_told(device: Device, web: Web, answers: dict[str, 
     assert ".raucb" not in device.files
     steps(device.boot(OLD, "two"), 3)
     assert (len(device.told), device.files) == (1, [])
+
+
+def test_nothing_is_installed_of_which_the_daemon_could_not_tell_later(device: Device, web: Web) -> None:
+    device.wants(web.order)
+    device.takes = False
+    errand = device.boot(OLD, "one")
+    steps(errand, 3)
+    assert device.rauc.asked == ["mark-good", "info", "info"]
+    device.takes = True
+    steps(errand, 2)
+    assert device.restarts
 
 
 def test_a_rauc_that_is_busy_is_asked_again(device: Device, web: Web) -> None:
