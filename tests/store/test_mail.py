@@ -116,7 +116,7 @@ def test_an_order_waits_until_something_became_of_it_and_what_did_stays(tmp_path
     used(tmp_path, again)
 
 
-def test_an_order_that_nobody_carried_out_yet_outlives_all_but_its_expiry_and_one_that_was_begun_that_too(
+def test_an_order_that_nobody_carried_out_yet_outlives_all_but_its_expiry_and_that_too_once_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail, "MESSAGES_MAX", 3)
