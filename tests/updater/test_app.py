@@ -105,6 +105,16 @@ def test_what_cannot_be_had_is_told(run: Path, state: Path, rauc: Rauc) -> None:
         asyncio.run(main(web))
 
 
+def test_what_the_daemon_does_not_want_is_not_begun(run: Path) -> None:
+    async def main() -> None:
+        async with served(run, on_duty=False) as there:
+            daemon = app.Daemon(there.socket.with_name("updater.sock"))
+            await there.send(UPDATE, [ORDER.software, "http://192.0.2.7/b", ORDER.octets, bytes(32), 0])
+            assert [await there.as_client(lambda n=n: daemon.begin(n, "1.2.3")) for n in (1, 2)] == [True, False]  # type: ignore[misc]
+
+    asyncio.run(main())
+
+
 def test_without_its_place_on_the_card_it_calls_nothing_good(run: Path, tmp_path: Path, rauc: Rauc) -> None:
     """Nor does it end: the card may be mounted yet."""
     state = tmp_path / "state"
