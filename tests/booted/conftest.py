@@ -228,11 +228,14 @@ def started(
     world: World,
     *,
     logged: bool = False,
+    read_only: bool = False,
     screen: bool = False,
     tpm_state: Path | None = None,
 ) -> Iterator[Machine]:
     """Start a board with a card, with receiver and modem; at the end its power is cut."""
-    machine = Machine(image.tools, card.parent, card, logged=logged, screen=screen, tpm_state=tpm_state)
+    machine = Machine(
+        image.tools, card.parent, card, logged=logged, read_only=read_only, screen=screen, tpm_state=tpm_state
+    )
     try:
         release(machine)
         with outside(machine, world.mobile.modem_link):

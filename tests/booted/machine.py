@@ -75,6 +75,7 @@ class Machine:
         card: Path,
         *,
         logged: bool = False,
+        read_only: bool = False,
         screen: bool = False,
         memory_mib: int = 1024,
         clock: str = "utc",
@@ -82,6 +83,7 @@ class Machine:
     ) -> None:
         """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py).
 
+        `read_only`: the card takes no write.
         `screen`: it has a touch screen, as large as `SCREEN`.
         `clock`: what the board's clock says as it starts, a date or "utc" (QEMU's `-rtc base=`).
         `tpm_state`: it has the TPM that keeps its state there.
@@ -99,7 +101,7 @@ class Machine:
                 *("qemu-system-aarch64", "-M", "virt,acpi=off,gic-version=2", "-cpu", "cortex-a72", "-smp", "2"),
                 *("-m", str(memory_mib), "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/folder/u-boot.bin"),
                 *("-display", "none", "-nodefaults", "-serial", "file:/folder/console"),
-                *(*_drive(folder, card, logged=logged), "-device", "virtio-blk-pci,drive=card"),
+                *(*_drive(folder, card, logged=logged, read_only=read_only), "-device", "virtio-blk-pci,drive=card"),
                 *("-device", "i6300esb", "-device", "virtio-rng-pci", "-rtc", f"base={clock}"),
                 *("-device", "virtio-serial-pci", *_socket("shell"), "-device", "virtconsole,chardev=shell"),
                 *(*_socket("serial"), "-device", "pci-serial,chardev=serial"),
@@ -288,7 +290,7 @@ def free_port() -> int:
     return port
 
 
-def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:
+def _drive(folder: Path, card: Path, *, logged: bool, read_only: bool) -> list[str]:
     """Return the card as a block device of QEMU's, called "card".
 
     What the board flushes stays in this computer's memory: its disk is not what is tested, and others wait for it.
@@ -302,7 +304,7 @@ def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:
         (folder / "writes").write_bytes(b"")
         nodes.append(file("writes", "writes"))
         nodes.append({"driver": "blklogwrites", "file": under, "log": "writes", "node-name": (under := "logged")})
-    nodes.append({"driver": "raw", "file": under, "node-name": "card"})
+    nodes.append({"driver": "raw", "file": under, "node-name": "card", "read-only": read_only})
     return [word for node in nodes for word in ("-blockdev", json.dumps(node))]
 
 
