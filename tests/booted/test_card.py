@@ -20,7 +20,7 @@ from tests.booted.conftest import (
     started,
     wait_until_ready,
 )
-from tests.booted.machine import Machine, eventually
+from tests.booted.machine import Machine, Worn, eventually
 from tests.booted.qemu import ANSWER_S
 from tests.recipe.machine import RECIPE
 
@@ -82,11 +82,14 @@ def test_without_its_data_partition_it_is_no_dead_button(
         not_armed_is_told_and_felt(machine, capfd)
 
 
-def test_a_card_that_takes_no_write_any_more_still_calls_for_help(card: Path, image: Image, world: World) -> None:
+@pytest.mark.parametrize("worn", ["read-only", "errors"])
+def test_a_card_that_takes_no_write_any_more_still_calls_for_help(
+    card: Path, image: Image, world: World, worn: Worn
+) -> None:
     """Its journal is not empty, and cannot be played back."""
-    with started(image, card, world, read_only=True) as machine:
+    with started(image, card, world, worn=worn) as machine:
         status = eventually(lambda: armed(machine), READY_S, "the device to be armed")
-        assert machine.run("cat /sys/class/block/vda/ro") == "1"
+        assert machine.run("cat /sys/class/block/vda/ro") == str(int(worn == "read-only"))
         assert {"ro", "nosuid", "nodev", "noexec"} <= set(machine.run("findmnt -n -o OPTIONS /data").split(","))
         assert status["state"] == "degraded"
         bench = Bench(machine, world)
