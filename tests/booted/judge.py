@@ -48,6 +48,29 @@ def alerts(tools: Tools, card: Path, device: str) -> set[str]:
     return {f"{session.hex()}/{sequence}" for session, sequence in rows}
 
 
+def boot(tools: Tools, card: Path) -> dict[str, bytes]:
+    """Return the files of the boot partition, up to the first that cannot be read.
+
+    Whoever starts from there only reads, and nobody puts that file system in order: so it is the files that count, and
+    not what fsck.fat would say of one that is half removed, or of the mark that it was mounted.
+    """
+    folder = card.parent / "boot"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    copy = ["mcopy", "-s", "-i", f"/folder/{card.name}@@{layout.BOOT.start}", "::", f"/folder/{folder.name}"]
+    # it ends at one that it cannot read; the enrolment file, which came last, may be half removed
+    subprocess.run(tools.command(card.parent, copy), capture_output=True, check=False)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def table(card: Path) -> list[tuple[int, int, int]]:
+    """Return the partitions in the form of `layout.read_table`; AssertionError if the card is not found by its name."""
+    with card.open("rb") as file:
+        signature, found = layout.read_table(file.read(512))
+    assert signature == layout.DISK_ID
+    return found
+
+
 def as_stored(alert_id: str) -> str:
     """Return the name by which `alerts` knows an alert: BM-7f3a09c1/0012-5be2aa10/alert/1 is 00125be2aa10/1."""
     _, session, _, sequence = alert_id.split("/")
