@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bondmate_image import cache, card, environment, host, packages, papers, progress, recipe, root, trust
 from bondmate_image.cache import Cache
+from bondmate_image.environment import Environment
 from bondmate_image.errors import ImageError
 from bondmate_image.host import Tools
 from bondmate_image.packages import Packages
@@ -75,11 +76,11 @@ def wanted(arguments: argparse.Namespace) -> Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an image is made of: Debian's packages, the tree with the daemon, and the slot that both are in."""
+    """What an image is made of: Debian's packages, the daemon's environment, and the slot that both are in."""
 
     tools: Tools
     debian: Packages
-    tree: Path
+    python: Environment
     slot: Slot
 
 
@@ -89,14 +90,14 @@ def parts(wanted: Wanted) -> Parts:
     kept = Cache(cache.standard_directory())
     tools = host.tools(kept)
     debian = packages.packages(kept, wanted)
-    tree = environment.environment(kept, tools)
-    return Parts(tools, debian, tree, root.slot(kept, tools, wanted, debian, tree))
+    python = environment.environment(kept, tools)
+    return Parts(tools, debian, python, root.slot(kept, tools, wanted, debian, python))
 
 
 def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
     """Build an image and its papers into a folder, and return the image's path."""
     made_of = parts(wanted)
-    debian, tree, slot = made_of.debian, made_of.tree, made_of.slot
+    slot = made_of.slot
     out.mkdir(parents=True, exist_ok=True)
     made, bmap = out / f"{wanted.name}.img", out / f"{wanted.name}.bmap"
     with (
@@ -107,13 +108,15 @@ def image(wanted: Wanted, out: Path, sign_key: Path | None = None) -> Path:
         shutil.move(Path(folder) / "card.img", made)
         shutil.move(Path(folder) / "card.bmap", bmap)
     with progress.stage("papers", "manifest, bill of materials, checksums"):
-        python = environment.installed(tree)
+        # a package that boots the board may be installed in the slots too, and is named once
+        debian = sorted({*made_of.debian.installed, *card.firmware(made_of.tools)})
+        python = made_of.python.installed
         digest = papers.sha256(made)
         hashes = {"image": digest, "slot": papers.sha256(slot.file_system)}
         hashes |= {place.name: hashlib.sha256(pem).hexdigest() for place, pem in wanted.trust.files().items()}
         manifest, sbom = out / f"{wanted.name}.manifest.json", out / f"{wanted.name}.cdx.json"
-        manifest.write_text(papers.manifest(wanted, debian.installed, python, hashes), encoding="utf-8")
-        sbom.write_text(papers.sbom(wanted, debian.installed, python), encoding="utf-8")
+        manifest.write_text(papers.manifest(wanted, debian, python, hashes), encoding="utf-8")
+        sbom.write_text(papers.sbom(wanted, debian, python), encoding="utf-8")
         (out / "os_list.json").write_text(papers.os_list(wanted, made, made.stat().st_size, digest), encoding="utf-8")
         sums = out / f"{wanted.name}.sha256"
         sums.write_text(papers.checksums([made, bmap, manifest, sbom]), encoding="utf-8")

@@ -3,15 +3,23 @@
 import shutil
 from pathlib import Path
 
-from bondmate_image import layout, recipe, slot_state
+from bondmate_image import layout, packages, recipe, slot_state
 from bondmate_image.host import Tools
+from bondmate_image.packages import DebianPackage
 from bondmate_image.recipe import Wanted
 from bondmate_image.root import Slot
 
 DATA_UUID = "0b0d3a7e-0000-4000-8000-000000000004"
 """Of the data partition as it is flashed: by it, among others, a device knows that nobody has used it yet."""
 
-_FIRMWARE = ("bootcode.bin", "start.elf", "start4.elf", "fixup.dat", "fixup4.dat")
+_FIRMWARE = {
+    "raspi-firmware": [
+        f"usr/lib/raspi-firmware/{name}"
+        for name in ("bootcode.bin", "start.elf", "start4.elf", "fixup.dat", "fixup4.dat")
+    ],
+    "u-boot-rpi": ["usr/lib/u-boot/rpi_arm64/u-boot.bin"],
+}
+"""What the boot partition has of Debian packages that are installed in no slot, by package."""
 
 # Names are sorted and times given: the order in which a host lists its folders changes nothing.
 _MAKE = """
@@ -40,16 +48,20 @@ def script() -> str:
     return text
 
 
+def firmware(tools: Tools) -> tuple[DebianPackage, ...]:
+    """Return the packages that boot the board, by name: of each, only files lie on the card."""
+    return packages.read_list("\n".join((tools.firmware / f"{name}.control").read_text() for name in _FIRMWARE))
+
+
 def make(folder: Path, tools: Tools, wanted: Wanted, slot: Slot) -> None:
     """Put `card.img` and `card.bmap` into an empty folder."""
     boot = folder / "boot"
     boot.mkdir()
-    firmware = tools.firmware / "raspi-firmware/usr/lib/raspi-firmware"
-    for name in _FIRMWARE:
-        shutil.copyfile(firmware / name, boot / name)
+    for package, names in _FIRMWARE.items():
+        for name in names:
+            shutil.copyfile(tools.firmware / package / name, boot / Path(name).name)
     for file in slot.device_trees.iterdir():
         shutil.copyfile(file, boot / file.name)
-    shutil.copyfile(tools.firmware / "u-boot-rpi/usr/lib/u-boot/rpi_arm64/u-boot.bin", boot / "u-boot.bin")
     shutil.copyfile(recipe.RECIPE / "boot/config.txt", boot / "config.txt")
     (folder / "boot.cmd").write_text(script(), encoding="utf-8")
     for number in (1, 2):

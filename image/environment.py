@@ -4,9 +4,11 @@ Wheels alone, and only those whose hashes `requirements/device.txt` pins; nothin
 """
 
 import configparser
+import hashlib
 import re
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -36,17 +38,26 @@ sys.exit({function}())
 
 @dataclass(frozen=True, slots=True)
 class PythonPackage:
-    """One Python package of the environment."""
+    """One Python package of the environment; `sha256` is that of its wheel. The daemon has none: it is built here."""
 
     name: str
     version: str
+    sha256: str | None
 
 
-def environment(cache_: Cache, tools: Tools) -> Path:
-    """Return a tree to be laid over the root file system; it holds the environment under `PLACE`."""
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A tree to be laid over the root file system, which holds the environment under `PLACE`, and what is in it."""
+
+    tree: Path
+    installed: tuple[PythonPackage, ...]
+
+
+def environment(cache_: Cache, tools: Tools) -> Environment:
+    """Return the daemon with its Python packages, which is laid out the first time."""
     top = recipe.repository()
     inputs: list[str | bytes] = [
-        *(_SCRIPT, PYTHON, *_PLATFORMS),
+        *("2", _SCRIPT, PYTHON, *_PLATFORMS),
         *(
             (top / file).read_bytes()
             for file in ("pyproject.toml", "requirements/device.txt", "requirements/build.txt")
@@ -54,12 +65,41 @@ def environment(cache_: Cache, tools: Tools) -> Path:
         cache.tree(top / "daemon"),
     ]
     what = "laying out the daemon with its Python packages"
-    return cache_.stage("environment", what, inputs, lambda folder: _make(folder, top, tools))
+    made = cache_.stage("environment", what, inputs, lambda folder: _make(folder, top, tools))
+    return Environment(made / "tree", installed(made / "tree", (made / "wheels").read_text(encoding="utf-8")))
 
 
-def installed(tree: Path) -> tuple[PythonPackage, ...]:
-    """Return the Python packages of a tree that `environment` made, by name."""
-    found = (PythonPackage(each.metadata["Name"], each.version) for each in distributions(path=[str(_site(tree))]))
+def install(requirements: str, site: Path) -> str:
+    """Install pinned requirements for the image's architecture; return the wheels as `sha256sum` lists them.
+
+    The requirements' hashes are those of every wheel that may be taken. So the wheels are put into a folder first, and
+    installed from there: what is hashed is what was installed. CommandError if a wheel is missing, or is another one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        pinned, wheels = Path(folder) / "requirements.txt", Path(folder) / "wheels"
+        pinned.write_text(requirements, encoding="utf-8")
+        meant = [
+            *("--no-deps", "--require-hashes", "--only-binary=:all:", f"--python-version={PYTHON}"),
+            *(f"--platform={each}" for each in _PLATFORMS),
+            f"--requirement={pinned}",
+        ]
+        _pip("download", *meant, f"--dest={wheels}")
+        _pip("install", *meant, "--no-index", f"--find-links={wheels}", "--no-compile", f"--target={site}")
+        _forget_programs(site)
+        found = sorted(wheels.iterdir())
+        return "".join(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n" for wheel in found)
+
+
+def installed(tree: Path, wheels: str) -> tuple[PythonPackage, ...]:
+    """Return the Python packages of a tree, by name, with their hashes from the list that `install` returned."""
+    hashes = {}
+    for line in wheels.splitlines():
+        digest, wheel = line.split("  ")
+        hashes[_normal(wheel.partition("-")[0])] = digest
+    found = []
+    for each in distributions(path=[str(_site(tree))]):
+        name = each.metadata["Name"]
+        found.append(PythonPackage(name, each.version, None if name == _PACKAGE else hashes[_normal(name)]))
     return tuple(sorted(found, key=lambda package: package.name.lower()))
 
 
@@ -69,41 +109,40 @@ def without(requirements: str, names: set[str]) -> str:
     return re.sub(rf"^(?:{pattern})==.*\n(?:[ \t].*\n)*", "", requirements, flags=re.MULTILINE)
 
 
+def _normal(name: str) -> str:
+    """Return a package's name as it compares: a wheel's own name is spelt in another way (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _forget_programs(site: Path) -> None:
+    """Remove the packages' own programs, and their hashes: they name the Python of the clone that builds."""
+    shutil.rmtree(site / "bin", ignore_errors=True)
+    for record in site.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
+        record.write_text("".join(line for line in lines if not line.startswith("../../bin/")), encoding="utf-8")
+
+
 def _site(tree: Path) -> Path:
     return tree / PLACE / "lib" / f"python{PYTHON}" / "site-packages"
 
 
 def _make(folder: Path, top: Path, tools: Tools) -> None:
-    site, programs = _site(folder), folder / PLACE / "bin"
-    pinned = folder / "requirements.txt"
-    pinned.write_text(without((top / "requirements/device.txt").read_text(encoding="utf-8"), set(_DEBIANS)))
-    platforms = [f"--platform={each}" for each in _PLATFORMS]
-    _pip(
-        *(
-            "install",
-            "--no-deps",
-            "--require-hashes",
-            "--only-binary=:all:",
-            "--no-compile",
-            f"--python-version={PYTHON}",
-        ),
-        *platforms,
-        *("--target", str(site), "-r", str(pinned)),
-    )
-    pinned.unlink()
-    shutil.rmtree(site / "bin", ignore_errors=True)
+    tree = folder / "tree"
+    site, programs = _site(tree), tree / PLACE / "bin"
+    pinned = (top / "requirements/device.txt").read_text(encoding="utf-8")
+    (folder / "wheels").write_text(install(without(pinned, set(_DEBIANS)), site), encoding="utf-8")
     _own_package(folder, top, site)
     for package in _DEBIANS.values():
         (site / package).symlink_to(f"/usr/lib/python3/dist-packages/{package}")
     programs.mkdir()
     (programs / "python").symlink_to(f"/usr/bin/python{PYTHON}")
-    (folder / PLACE / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
+    (tree / PLACE / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
     _write_programs(site, programs)
-    (folder / "usr/bin").mkdir()
-    (folder / "usr/bin/bondmatectl").symlink_to(f"/{PLACE}/bin/bondmatectl")
+    (tree / "usr/bin").mkdir()
+    (tree / "usr/bin/bondmatectl").symlink_to(f"/{PLACE}/bin/bondmatectl")
     # by the release's own Python; never looked at again whether it is still that of the source: both are read-only
     tools.run(
-        folder,
+        tree,
         *("python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "-s", "/folder", "-p", "/"),
         f"/folder/{PLACE}",
     )

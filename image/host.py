@@ -4,6 +4,7 @@ Only `mmdebstrap`, `arch-test` and `qemu-user-static` are the host's. All else r
 same bytes.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -116,7 +117,7 @@ def _registration() -> str:
 
 def tools(cache: Cache) -> Tools:
     """Return Debian's tools, which are fetched the first time."""
-    made = cache.stage("tools", "fetching Debian's tools", [RELEASE, *_PACKAGES, *FIRMWARE, "3"], _make)
+    made = cache.stage("tools", "fetching Debian's tools", [RELEASE, *_PACKAGES, *FIRMWARE, "4"], _make)
     return Tools(made / "root", made / "firmware")
 
 
@@ -137,8 +138,17 @@ def _make(folder: Path) -> None:
         firmware, "sh", "-c", 'cd /folder && apt-get -q download -o APT::Sandbox::User=root "$@"', "sh", *FIRMWARE
     )
     for archive in sorted(firmware.glob("*.deb")):
-        package = archive.name.partition("_")[0]
-        bound.run(firmware, "dpkg-deb", "-x", f"/folder/{archive.name}", f"/folder/{package}")
-        fields = bound.run(firmware, "dpkg-deb", "-f", f"/folder/{archive.name}", "Package", "Version", "Architecture")
-        (firmware / f"{package}.control").write_text(fields)
-        archive.unlink()
+        unpack(bound, archive)
+
+
+def unpack(tools: Tools, archive: Path) -> None:
+    """Put the files of a Debian package into a folder beside it, and what the papers say of it into PACKAGE.control.
+
+    The archive is removed. Its hash is taken before: apt compared it with what Debian signed.
+    """
+    folder, package = archive.parent, archive.name.partition("_")[0]
+    tools.run(folder, "dpkg-deb", "-x", f"/folder/{archive.name}", f"/folder/{package}")
+    fields = tools.run(folder, "dpkg-deb", "-f", f"/folder/{archive.name}", "Package", "Version", "Architecture")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    (folder / f"{package}.control").write_text(f"{fields}SHA256: {digest}\n", encoding="utf-8")
+    archive.unlink()

@@ -20,9 +20,9 @@ dpkg-query --admindir="$1/var/lib/dpkg" -W -f '${Package}:${Architecture}=${Vers
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, order=True, slots=True)
 class DebianPackage:
-    """One installed package; `sha256` is that of its archive, as Debian signed it."""
+    """One package of the image; `sha256` is that of its archive, as Debian signed it."""
 
     name: str
     version: str

@@ -43,32 +43,17 @@ def manifest(
             {"package": p.name, "version": p.version, "architecture": p.architecture, "sha256": p.sha256}
             for p in debian
         ],
-        "python": [{"package": p.name, "version": p.version} for p in python],
+        "python": [{"package": p.name, "version": p.version, "sha256": p.sha256} for p in python],
     })  # fmt: skip
 
 
 def sbom(wanted: Wanted, debian: Sequence[DebianPackage], python: Sequence[PythonPackage]) -> str:
     """Return the software bill of materials (CycloneDX 1.6, JSON)."""
     components = [
-        {
-            "type": "library",
-            "bom-ref": (purl := f"pkg:deb/debian/{quote(p.name)}@{quote(p.version)}?arch={p.architecture}"),
-            "name": p.name,
-            "version": p.version,
-            "purl": purl,
-            "hashes": [{"alg": "SHA-256", "content": p.sha256}],
-        }
-        for p in debian
+        _component(p, f"pkg:deb/debian/{quote(p.name)}@{quote(p.version)}?arch={p.architecture}") for p in debian
     ]
     components += [
-        {
-            "type": "library",
-            "bom-ref": (purl := f"pkg:pypi/{quote(p.name.lower().replace('_', '-'))}@{quote(p.version)}"),
-            "name": p.name,
-            "version": p.version,
-            "purl": purl,
-        }
-        for p in python
+        _component(p, f"pkg:pypi/{quote(p.name.lower().replace('_', '-'))}@{quote(p.version)}") for p in python
     ]
     serial = uuid.uuid5(_NAMESPACE, json.dumps([wanted.name, wanted.epoch, components]))
     return _json({
@@ -125,6 +110,15 @@ def sign(text: bytes, key_file: Path) -> bytes:
             raise ImageError(
                 f"{key_file} is neither a P-256 nor an Ed25519 key; make one with: openssl genpkey -algorithm ED25519"
             )
+
+
+def _component(package: DebianPackage | PythonPackage, purl: str) -> dict[str, object]:
+    described: dict[str, object] = {
+        "type": "library", "bom-ref": purl, "name": package.name, "version": package.version, "purl": purl,
+    }  # fmt: skip
+    if package.sha256 is not None:
+        described["hashes"] = [{"alg": "SHA-256", "content": package.sha256}]
+    return described
 
 
 def _time(wanted: Wanted) -> datetime:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bondmate_image import cache, host, layout, recipe
 from bondmate_image.cache import Cache
+from bondmate_image.environment import Environment
 from bondmate_image.errors import ImageError
 from bondmate_image.host import Tools
 from bondmate_image.packages import Packages
@@ -59,14 +60,14 @@ class Slot:
     device_trees: Path
 
 
-def slot(cache_: Cache, tools: Tools, wanted: Wanted, packages: Packages, environment: Path) -> Slot:
+def slot(cache_: Cache, tools: Tools, wanted: Wanted, packages: Packages, environment: Environment) -> Slot:
     """Return one slot's file system."""
     overlays = recipe.overlays(wanted)
     octets = str(layout.SLOT_A.size if wanted.touch else layout.FILE_SYSTEM_OCTETS)
     what = "putting the root file system together"
     inputs = [
         *(wanted.version, wanted.variant, str(wanted.epoch), _PACK, UUID, octets),
-        *(*_NOT_ON_A_DEVICE, str(packages.archive.parent.name), str(environment.name)),
+        *(*_NOT_ON_A_DEVICE, packages.archive.parent.name, environment.tree.parent.name),
         *(cache.tree(overlay) for overlay in overlays),
         *(part for place, pem in wanted.trust.files().items() for part in (str(place), pem)),
     ]
@@ -83,7 +84,7 @@ def slot(cache_: Cache, tools: Tools, wanted: Wanted, packages: Packages, enviro
         for file in sorted(root.glob("usr/lib/linux-image-*/broadcom/bcm2[78]*-rpi-*.dtb")):
             shutil.copy(file, trees / file.name)
         prune(root)
-        for overlay in (environment, *overlays):
+        for overlay in (environment.tree, *overlays):
             lay(overlay, root)
         finish(root, wanted)
         tools.run(

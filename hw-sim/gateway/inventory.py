@@ -155,6 +155,7 @@ def _accepted(database: Database, device: bytes) -> dict[str, Any] | None:
         "software": found.software,
         "ok": not failed,
         "failed": failed,
+        "checks": [{"check": each.name, "ok": each.ok, "text": each.found} for each in found.checks],
     }
 
 

@@ -164,7 +164,8 @@ def _step(
     bundle = each.bundle
     body = [bundle.version, f"{base_url}/{bundle.name}", bundle.octets, bundle.sha256, int(each.at_once)]
     for device in what.send:
-        draft = Draft(Type.UPDATE, body, each.by, expires_s=expires_s)
+        # off duty a device does not ask by itself: for what was ordered at once an SMS is worth it
+        draft = Draft(Type.UPDATE, body, each.by, each.at_once, expires_s)
         number = messages.write(database, device, draft, key, now_ms)
         database.rows(
             "UPDATE rollout_device SET number = ?, sent_ms = ? WHERE rollout = ? AND device = ?",

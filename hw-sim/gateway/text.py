@@ -216,6 +216,11 @@ def _device(shown: dict[str, Any]) -> str:
         failed = f"NOT ACCEPTED: {', '.join(map(safe, accepted['failed']))} failed,"
         by = f"{moment(accepted['at'])} by its own test of {safe(accepted['software'])}"
         lines.append(f"  {'accepted ' if accepted['ok'] else failed} {by}")
+        lines += [
+            f"    {safe(each['check'])}: {safe(each['text'] or 'no reason given')}"
+            for each in accepted["checks"]
+            if each["ok"] is False
+        ]
     if shown["health"] is not None and shown["health"]["faults"]:
         faults = ", ".join(map(safe, shown["health"]["faults"]))
         lines.append(f"  FAULTS: {faults}, received {moment(shown['health']['received_at'])}")

@@ -1,17 +1,13 @@
 """The image as it is built: twice, from what is kept and from what is not, and what lies where."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from bondmate_image import build, cache, layout, papers, slot_state
 from tests.booted.conftest import Image
-
-BOARDS = (
-    "bcm2837-rpi-zero-2-w", "bcm2837-rpi-3-b", "bcm2837-rpi-3-b-plus", "bcm2837-rpi-3-a-plus", "bcm2711-rpi-4-b",
-    "bcm2711-rpi-cm4-io",
-)  # fmt: skip
-"""The names by which the firmware looks for a board's device tree, with `upstream_kernel`."""
+from tests.booted.test_boards import BOARDS
 
 
 def test_the_same_packages_make_the_same_bytes(
@@ -23,6 +19,13 @@ def test_the_same_packages_make_the_same_bytes(
     assert [papers.sha256(again.with_name(name)) for name in names] == [
         papers.sha256(image.file.with_name(name)) for name in names
     ]
+
+
+def test_the_papers_name_all_that_runs_on_a_board(image: Image) -> None:
+    manifest = json.loads(image.file.with_name(f"{image.wanted.name}.manifest.json").read_text())
+    assert {"linux-image-arm64", "raspi-firmware", "u-boot-rpi"} <= {each["package"] for each in manifest["debian"]}
+    without = [each["package"] for each in manifest["debian"] + manifest["python"] if each["sha256"] is None]
+    assert without == ["bondmate"]
 
 
 def test_the_card_has_the_layout_that_is_written_down(image: Image) -> None:

@@ -18,6 +18,8 @@ DAEMON_S = 60.0
 
 A board has ten seconds from the first program to the armed button; that is for real ones to show (docs/image.md).
 """
+ARMED_S = 240.0
+"""From the first program to the armed button there: what something that is waited for would add is minutes."""
 
 
 def test_nothing_failed_at_the_start(bench: Bench) -> None:
@@ -35,7 +37,7 @@ def test_it_is_armed_soon(bench: Bench, capfd: pytest.CaptureFixture[str]) -> No
     armed = _seconds(bench, "bondmated", "ActiveEnterTimestampMonotonic")
     with capfd.disabled():
         progress.say(f"armed {armed - first:.1f} s after the first program, {armed - started:.1f} s of it the daemon's")
-    assert first < started < armed < started + DAEMON_S
+    assert first < started < armed < min(started + DAEMON_S, first + ARMED_S)
 
 
 def test_without_a_tpm_nothing_is_done_for_one(bench: Bench) -> None:

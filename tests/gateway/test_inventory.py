@@ -124,7 +124,16 @@ def test_acceptance_is_the_latest_in_the_devices_own_order_and_says_what_failed(
     assert accepted() is None
     body = ["bondmate 1.2.0", [PASSED, FAILED, ["battery", None]]]
     device.send(records.ACCEPTANCE, 10, session=SECOND, clock=CLOCK, body=body)
-    failed = {"at": "2026-03-13T11:33:04.500Z", "software": "bondmate 1.2.0", "ok": False, "failed": ["sim"]}
+    gnss = {"check": "gnss", "ok": True, "text": "3 satellites"}
+    sim = {"check": "sim", "ok": False, "text": "no SIM"}
+    battery = {"check": "battery", "ok": None, "text": None}
+    failed = {
+        "at": "2026-03-13T11:33:04.500Z",
+        "software": "bondmate 1.2.0",
+        "ok": False,
+        "failed": ["sim"],
+        "checks": [gnss, sim, battery],
+    }
     assert accepted() == failed
     device.send(records.ACCEPTANCE, 10, session=FIRST, body=["bondmate 1.1.0", [PASSED]])
     assert accepted() == failed, "that was before"
@@ -134,4 +143,5 @@ def test_acceptance_is_the_latest_in_the_devices_own_order_and_says_what_failed(
         "software": "bondmate 1.2.0",
         "ok": True,
         "failed": [],
+        "checks": [gnss, battery],
     }

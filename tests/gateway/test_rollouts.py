@@ -102,7 +102,7 @@ def test_a_device_is_told_where_the_bundle_is_and_what_it_is(fleet: Fleet) -> No
     validate_message(tagged)
     assert messages.content(tagged)[6] == "Ann"
     assert expires_ms == (fleet.now_ms + 7 * DAY_MS) // 1000 * 1000
-    assert (number, urgent) == (1, 0)
+    assert (number, urgent) == (1, 1)
     assert fleet.status(made) == {
         "rollout": made,
         "version": "1.3.0",
@@ -113,6 +113,12 @@ def test_a_device_is_told_where_the_bundle_is_and_what_it_is(fleet: Fleet) -> No
             for each, state in zip(fleet.devices, ["sent"] * 2 + ["waiting"] * 3, strict=True)
         ],
     }
+
+
+def test_only_what_is_ordered_at_once_is_worth_an_sms(fleet: Fleet) -> None:
+    fleet.start("1.3.0")
+    fleet.sent()
+    assert fleet.database.rows("SELECT DISTINCT urgent FROM message") == [(0,)]
 
 
 def test_it_goes_on_batch_by_batch_until_all_have_it(fleet: Fleet) -> None:

@@ -152,12 +152,17 @@ def test_a_device_is_said_to_be_on_its_way_to_be_wiped_and_to_be_so() -> None:
     assert wiped.startswith("BM-7f3a09c1  WIPED 2026-11-20 11:00:00 UTC  enrolled")
 
 
-def test_the_acceptance_of_a_device_names_what_failed() -> None:
+def test_the_acceptance_of_a_device_says_what_failed_and_why() -> None:
+    checks = [{"check": "gnss", "ok": True, "text": "3 satellites"}, {"check": "battery", "ok": None, "text": None}]
     accepted = {"at": "2026-11-20T10:00:00.000Z", "software": "bondmate 1.2.0", "ok": True, "failed": []}
+    accepted["checks"] = checks
     assert below(accepted=accepted) == ["  accepted  2026-11-20 10:00:00 UTC by its own test of bondmate 1.2.0"]
-    failed = accepted | {"ok": False, "failed": ["sim", "\x1b[2J"]}
+    bad = [{"check": "sim", "ok": False, "text": "absent\x1b[2J"}, {"check": "\x1b[2J", "ok": False, "text": None}]
+    failed = accepted | {"ok": False, "failed": ["sim", "\x1b[2J"], "checks": checks + bad}
     assert below(accepted=failed) == [
-        "  NOT ACCEPTED: sim, '\\x1b[2J' failed, 2026-11-20 10:00:00 UTC by its own test of bondmate 1.2.0"
+        "  NOT ACCEPTED: sim, '\\x1b[2J' failed, 2026-11-20 10:00:00 UTC by its own test of bondmate 1.2.0",
+        "    sim: 'absent\\x1b[2J'",
+        "    '\\x1b[2J': no reason given",
     ]
 
 

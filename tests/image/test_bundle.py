@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +15,10 @@ from bondmate.store.schema import MIGRATIONS
 from bondmate_image import bundle, cli, recipe
 from bondmate_image.bundle import Signer
 from bondmate_image.errors import ImageError
-from bondmate_image.host import Tools
 from bondmate_image.recipe import Profile, Wanted
 from bondmate_image.trust import Trust
 from tests.image import signers
+from tests.image.here import HERE
 from tests.image.signers import Authority
 
 needs_rauc = pytest.mark.skipif(
@@ -27,16 +26,6 @@ needs_rauc = pytest.mark.skipif(
     reason="RAUC makes and verifies bundles: it needs Debian's packages rauc and squashfs-tools",
 )
 SAYS = {"replaces": "0.9.0", "store": "4", "store_oldest": "1", "store_reader": "3"}
-
-
-class Here(Tools):
-    """This computer's programs, in the place of those of the image's release."""
-
-    def command(self, work: Path, argv: Sequence[str | Path]) -> list[str]:
-        return [str(word).replace("/folder/", f"{work}/") for word in argv]
-
-
-HERE = Here(Path("/"), Path("/"))
 
 
 @pytest.fixture

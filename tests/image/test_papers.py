@@ -20,7 +20,7 @@ DEBIAN = (
     DebianPackage("libc6", "2.41-12+deb13u1", "arm64", "ab" * 32),
     DebianPackage("rauc", "1:1.13", "arm64", "cd" * 32),
 )
-PYTHON = (PythonPackage("typing_extensions", "4.16.0"),)
+PYTHON = (PythonPackage("bondmate", "0.1.0", None), PythonPackage("typing_extensions", "4.16.0", "09" * 32))
 
 
 def test_the_manifest_names_every_package_with_its_hash() -> None:
@@ -30,7 +30,11 @@ def test_the_manifest_names_every_package_with_its_hash() -> None:
     assert document["debian"][1] == {
         "package": "rauc", "version": "1:1.13", "architecture": "arm64", "sha256": "cd" * 32,
     }  # fmt: skip
-    assert document["python"] == [{"package": "typing_extensions", "version": "4.16.0"}]
+    # what is built from the repository has no archive
+    assert document["python"] == [
+        {"package": "bondmate", "version": "0.1.0", "sha256": None},
+        {"package": "typing_extensions", "version": "4.16.0", "sha256": "09" * 32},
+    ]
 
 
 def test_the_bill_of_materials_is_cyclonedx() -> None:
@@ -48,11 +52,12 @@ def test_the_bill_of_materials_is_cyclonedx() -> None:
     )
     valid.validate(json.loads(text))
     assert not valid.is_valid({**json.loads(text), "components": [{"type": "thing"}]})
-    purls = [component["purl"] for component in json.loads(text)["components"]]
-    assert purls == [
-        "pkg:deb/debian/libc6@2.41-12%2Bdeb13u1?arch=arm64",
-        "pkg:deb/debian/rauc@1%3A1.13?arch=arm64",
-        "pkg:pypi/typing-extensions@4.16.0",
+    components = json.loads(text)["components"]
+    assert [(component["purl"], component.get("hashes")) for component in components] == [
+        ("pkg:deb/debian/libc6@2.41-12%2Bdeb13u1?arch=arm64", [{"alg": "SHA-256", "content": "ab" * 32}]),
+        ("pkg:deb/debian/rauc@1%3A1.13?arch=arm64", [{"alg": "SHA-256", "content": "cd" * 32}]),
+        ("pkg:pypi/bondmate@0.1.0", None),
+        ("pkg:pypi/typing-extensions@4.16.0", [{"alg": "SHA-256", "content": "09" * 32}]),
     ]
 
 
