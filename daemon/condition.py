@@ -45,9 +45,11 @@ class Condition:
         return next((fault["text"] for fault in faults if fault["code"] in ("store", "configuration")), None)
 
     @property
-    def is_urgent(self) -> bool:
-        """An alert is open, or a call has no receipt: nothing that can wait begins."""
-        return self.tracking.alert_open or self.keeper.waiting()[Stream.ALERT] > 0
+    def is_urgent(self) -> bool | None:
+        """An alert is open, or a call has no receipt: nothing that can wait begins. None: an earlier one may be."""
+        if self.tracking.alert_open or self.keeper.waiting()[Stream.ALERT] > 0:
+            return True
+        return False if self.resumption.is_over else None
 
     @property
     def has_reached_gateway(self) -> bool:

@@ -5,6 +5,7 @@ point's name, the SIM's PIN, the numbers for SMS. Wi-Fi networks are kept for wh
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,9 @@ PIN_FILE = "network-sim-pin"
 _VERSION = 1
 _MAX_OCTETS = 16 * 1024
 _MAX_NETWORKS = _MAX_NUMBERS = 8
-_SSID_OCTETS, _PASSPHRASE_OCTETS = range(1, 33), range(8, 64)
+_SSID_OCTETS = range(1, 33)
+_PASSPHRASE = re.compile(r"[ -~]{8,63}")
+"""IEEE 802.11, annex J.4. Of a file with any other, whoever joins the networks takes nothing (wifi_profiles.py)."""
 _WIFI, _APN, _PIN, _NUMBERS, _GATEWAY = range(1, 6)
 
 
@@ -122,11 +125,14 @@ def _write(path: Path, data: bytes) -> None:
 def _wifi(item: Any) -> Wifi:
     match item:
         case [str(ssid), str(passphrase)]:
-            if len(ssid.encode()) in _SSID_OCTETS and len(passphrase.encode()) in _PASSPHRASE_OCTETS:
+            if len(ssid.encode()) in _SSID_OCTETS and "\0" not in ssid and _PASSPHRASE.fullmatch(passphrase):
                 return Wifi(ssid, passphrase)
         case _:
             pass
-    raise RemoteError("a Wi-Fi network has a name of 1 to 32 octets and a passphrase of 8 to 63")
+    raise RemoteError(
+        "a Wi-Fi network has a name of 1 to 32 octets, none of them NUL, and a passphrase of 8 to 63 printable"
+        " characters of ASCII"
+    )
 
 
 def _is_pin(value: Any) -> bool:

@@ -73,6 +73,13 @@ class Orders:
             self._open[order.number] = order
             self._changed()
 
+    async def begin(self, number: int) -> None:
+        """One is being carried out: it does not expire any more, so that what comes of it is told. StoreError."""
+        await self._outbox.mark_begun(number)
+        order = self._open.get(number)
+        if order is not None:
+            self._open[number] = replace(order, kept=replace(order.kept, expires_s=None))
+
     async def tell(self, number: int, state: MessageState, text: str = "") -> None:
         """What came of an order: CARRIED_OUT, FAILED or WITHOUT_EFFECT. Raises StoreError: then it is still open.
 

@@ -136,6 +136,9 @@ class Outbox(Protocol):
     async def orders(self, utc_s: float | None) -> list[KeptMessage]:
         """Those that a part of the device has to carry out yet (mail.ORDERS), the oldest first; none that expired."""
 
+    async def mark_begun(self, number: int) -> None:
+        """Keep that one of these is being carried out: it does not expire any more."""
+
     async def mark_order(self, number: int, state: MessageState, text: str | None, moment: Moment) -> None:
         """Keep what became of one of these; only a higher state changes anything, and nothing does behind the 4th."""
 

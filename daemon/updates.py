@@ -40,11 +40,19 @@ class Updates:
             log.info("%s of message %d is not wanted any more", content.software, order.number)
             await self._orders.tell(order.number, MessageState.WITHOUT_EFFECT)
 
+    async def begin(self, number: int) -> None:
+        """It is being installed: whatever comes of it, and whenever, will be told. StoreError, LocalError."""
+        self._check(number)
+        await self._orders.begin(number)
+
     async def came_of(self, number: int, *, done: bool, text: str) -> None:
         """It was carried out, and `text` runs now, or it was not, and `text` says why. StoreError, LocalError."""
+        self._check(number)
+        await self._orders.tell(number, MessageState.CARRIED_OUT if done else MessageState.FAILED, text)
+
+    def _check(self, number: int) -> None:
         if all(order.number != number for order, _ in self._all()):
             raise LocalError(f"message {number} orders no update that is still wanted")
-        await self._orders.tell(number, MessageState.CARRIED_OUT if done else MessageState.FAILED, text)
 
     def _all(self) -> list[tuple[Order, UpdateOrder]]:
         return [(order, order.content) for order in self._orders.open if isinstance(order.content, UpdateOrder)]

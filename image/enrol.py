@@ -129,11 +129,20 @@ def _prepared(boots: Sequence[Boot], directory: Path) -> list[Enrolment]:
             raise ImageError(f"{path} is not the enrolment file of {path.stem}. Take it away, and run this again")
         waiting.append(found)
     held = [each.read() for each in boots]
-    refusals = [
-        f"{each.target.path} holds the enrolment file of {_name(file)} already. Use it, or flash the card again"
-        for each, file in zip(boots, held, strict=True)
-        if file is not None and file not in {one.file for one in waiting}
-    ]
+    refusals = []
+    for each, file in zip(boots, held, strict=True):
+        if file is None:
+            continue
+        first = boots[held.index(file)]
+        if file not in {one.file for one in waiting}:
+            refusals.append(
+                f"{each.target.path} holds the enrolment file of {_name(file)} already. Use it, or flash the card again"
+            )
+        elif first is not each:
+            refusals.append(
+                f"{each.target.path} holds the enrolment file of {_name(file)}, as {first.target.path} does. Flash one"
+                " of them again"
+            )
     if refusals:
         raise ImageError("nothing was written:\n  " + "\n  ".join(refusals))
     free = iter([each for each in waiting if each.file not in held])
@@ -150,20 +159,27 @@ def _put(boots: Sequence[Boot], given: Sequence[Enrolment], prepared: Path | Non
     for each, device in zip(boots, given, strict=True):
         card = each.target.path
         try:
-            if each.read() == device.file:
-                say(f"{card}  {device.device}, which it held already")
-            else:
-                each.write(device.file)
-                say(f"{card}  {device.device}")
+            already = _hand_over(each, device, prepared)
         except (ImageError, OSError) as error:
-            kept = f"its file stays in {prepared}" if prepared else f"run 'bondmate-gateway withdraw {device.device}'"
-            failures.append(f"{card} {error}. {device.device} is on no card: {kept}")
-            continue
-        done.append(device)
-        if prepared is not None:
-            # On one card only: of two with one file, the second is refused by the gateway.
-            (prepared / f"{device.device}{_SUFFIX}").unlink()
+            name = device.device
+            failures.append(f"{card} {error}. {name} may be on it: run 'bondmate-gateway withdraw {name}'")
+        else:
+            say(f"{card}  {device.device}" + (", which it held already" if already else ""))
+            done.append(device)
     return done, failures
+
+
+def _hand_over(boot: Boot, device: Enrolment, prepared: Path | None) -> bool:
+    """Put a file onto a card; return whether it was there already. After an ImageError or OSError it may be there."""
+    try:
+        already = boot.read() == device.file
+        if not already:
+            boot.write(device.file)
+        return already
+    finally:
+        # Whatever came of it, no other card gets the file: the gateway takes one of two devices with one secret.
+        if prepared is not None:
+            (prepared / f"{device.device}{_SUFFIX}").unlink(missing_ok=True)
 
 
 def _keep(made: Sequence[Enrolment], directory: Path) -> None:

@@ -14,6 +14,9 @@ PIECE = 4 << 20
 
 SECTOR = 512
 
+HEAD = 4096
+"""Octets of the first piece: the partition table, and no more than a card writes at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -26,7 +29,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An open image, and its pieces by offset."""
+    """An open image, and its pieces by offset; the first is its head alone."""
 
     image: Path
     descriptor: int
@@ -69,13 +72,16 @@ def _bmap_beside(image: Path) -> Path | None:
 
 def _read(image: Path, descriptor: int, extent: Extent) -> Iterator[Piece]:
     whole_of_it = hashlib.sha256()
-    for offset in range(extent.offset, extent.offset + extent.length, PIECE):
-        length = min(PIECE, extent.offset + extent.length - offset)
+    offset, end = extent.offset, extent.offset + extent.length
+    while offset < end:
+        # The others end where a card's own blocks do.
+        length = min(PIECE - offset % PIECE if offset else HEAD, end - offset)
         data = os.pread(descriptor, length, offset)
         if len(data) != length:
             raise ImageError(f"{image} became shorter while it was read. Fetch or build it anew")
         whole_of_it.update(data)
         yield Piece(offset, length, hashlib.sha256(data).digest())
+        offset += length
     if extent.sha256 is not None and extent.sha256 != whole_of_it.digest():
         last = extent.offset + extent.length - 1
         raise ImageError(

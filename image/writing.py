@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import functools
 import hashlib
 import mmap
 import os
@@ -33,15 +34,23 @@ _ALIGNED = 4096
 def flash(plan: Plan, target: Target, tell: Tell) -> None:
     """Write a card and compare it. Raises ImageError or OSError; the card is then not usable.
 
-    The first piece, which has the partition table, is written last: a card that was not finished has none, and neither
-    boots nor is mounted by chance.
+    The head, which has the partition table, is written when all else was compared: a card that was not finished has
+    none, and neither boots nor is mounted by chance.
     """
     descriptor = targets.claim(target, os.O_RDWR)
     try:
-        first, *others = plan.pieces
-        os.pwrite(descriptor, bytes(SECTOR), 0)
-        _write(plan, descriptor, [*others, first], tell)
-        _compare(plan, descriptor, tell)
+        head, *others = plan.pieces
+        _clear(descriptor)
+        _write(plan, descriptor, others, functools.partial(tell, "writing"))
+        _compare(plan, descriptor, others, functools.partial(tell, "comparing"))
+        try:
+            _write_piece(plan, descriptor, head)
+            _sync(descriptor, head.offset)
+            _compare(plan, descriptor, [head], lambda done: tell("comparing", plan.octets - head.length + done))
+        except BaseException:
+            with contextlib.suppress(OSError):  # the card that fails may be gone
+                _clear(descriptor)
+            raise
         if target.device:
             # For whoever looks at the partitions next; a reader that is busy does it when the card is put in again.
             with contextlib.suppress(OSError):
@@ -58,25 +67,32 @@ def drop_cached(descriptor: int) -> None:
         fcntl.ioctl(descriptor, _BLKFLSBUF)
 
 
-def _write(plan: Plan, descriptor: int, pieces: list[Piece], tell: Tell) -> None:
+def _clear(descriptor: int) -> None:
+    """Take the partition table away."""
+    os.pwrite(descriptor, bytes(SECTOR), 0)
+    os.fsync(descriptor)
+
+
+def _write(plan: Plan, descriptor: int, pieces: list[Piece], tell: Callable[[int], None]) -> None:
     done = synced = 0
-    tell("writing", done)
+    tell(done)
     for piece in pieces:
-        if piece is pieces[-1]:
-            os.fsync(descriptor)
-        data = os.pread(plan.descriptor, piece.length, piece.offset)
-        written = 0
-        while written < len(data):
-            try:
-                written += os.pwrite(descriptor, data[written:], piece.offset + written)
-            except OSError as error:
-                raise _failed("written", piece.offset + written, error) from error
+        _write_piece(plan, descriptor, piece)
         done += piece.length
-        if done - synced >= _SYNC_EVERY:
+        if done - synced >= _SYNC_EVERY or piece is pieces[-1]:
             _sync(descriptor, piece.offset)
             synced = done
-        tell("writing", done)
-    _sync(descriptor, pieces[-1].offset)
+        tell(done)
+
+
+def _write_piece(plan: Plan, descriptor: int, piece: Piece) -> None:
+    data = os.pread(plan.descriptor, piece.length, piece.offset)
+    written = 0
+    while written < len(data):
+        try:
+            written += os.pwrite(descriptor, data[written:], piece.offset + written)
+        except OSError as error:
+            raise _failed("written", piece.offset + written, error) from error
 
 
 def _sync(descriptor: int, offset: int) -> None:
@@ -86,20 +102,20 @@ def _sync(descriptor: int, offset: int) -> None:
         raise _failed("written", offset, error) from error
 
 
-def _compare(plan: Plan, descriptor: int, tell: Tell) -> None:
+def _compare(plan: Plan, descriptor: int, pieces: list[Piece], tell: Callable[[int], None]) -> None:
     drop_cached(descriptor)
     done = 0
-    tell("comparing", done)
+    tell(done)
     # The same open device again, whatever its name means by now.
     again = _open_direct(f"/proc/self/fd/{descriptor}")
     try:
         with mmap.mmap(-1, PIECE) as buffer:
-            for piece in plan.pieces:
+            for piece in pieces:
                 data = _read(again, piece, buffer)
                 if hashlib.sha256(data).digest() != piece.sha256:
                     raise _differs(plan, piece, data)
                 done += piece.length
-                tell("comparing", done)
+                tell(done)
     finally:
         os.close(again)
 

@@ -32,6 +32,9 @@ def test_until_it_is_known_what_was_left_it_is_not_called_well(tmp_path: Path) -
             condition.resumption.is_over = False
             assert (known, condition.unwell) == (None, "what an earlier session left is not known yet")
             assert not condition.situation().known
+            assert condition.is_urgent is None
+            desk.device.raise_alert(Kind.PANIC)
+            assert condition.is_urgent
 
     run(story())
 

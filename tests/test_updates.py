@@ -10,7 +10,7 @@ from bondmate.core.updating import Situation
 from bondmate.errors import LocalError
 from bondmate.updates import Updates
 from tests.core.test_updating import READY
-from tests.letters import BUNDLE, REKEY, UPDATE, WIPE
+from tests.letters import BUNDLE, NOW_S, REKEY, UPDATE, WIPE
 from tests.mailbox_desk import Desk, Gateway, desk
 from tests.virtual import run
 
@@ -76,6 +76,40 @@ def test_what_came_of_it_is_told_and_it_is_wanted_no_more(tmp_path: Path, done: 
 
     async def second(made: Desk) -> None:
         assert wanted(made) is None
+
+    on_desk(tmp_path, first, second)
+
+
+def test_what_is_being_installed_when_it_would_expire_is_told_afterwards(tmp_path: Path) -> None:
+    async def first(made: Desk) -> None:
+        made.gateway.says(UPDATE, expires_s=NOW_S + 60)
+        await made.fetch()
+        await updates(made).begin(1)
+        made.utc_s = NOW_S + 61.0
+        assert wanted(made) is not None
+
+    async def second(made: Desk) -> None:
+        made.utc_s = NOW_S + 62.0
+        await made.outbox.upkeep(made.moment(), 0.0)
+        await made.mailbox.orders.resume()
+        await updates(made).came_of(1, done=True, text="1.0.0")
+        assert made.ears.states == [[1, 5, "1.0.0"]]
+
+    on_desk(tmp_path, first, second)
+
+
+def test_what_expired_before_it_was_begun_is_not_begun(tmp_path: Path) -> None:
+    async def first(made: Desk) -> None:
+        made.gateway.says(UPDATE, expires_s=NOW_S + 60)
+        await made.fetch()
+        made.utc_s = NOW_S + 60.0
+        assert wanted(made) is None
+        with pytest.raises(LocalError, match="message 1 orders no update that is still wanted"):
+            await updates(made).begin(1)
+        await made.outbox.upkeep(made.moment(), 0.0)
+
+    async def second(made: Desk) -> None:
+        assert wanted(made) is None, "whatever the clock says after a restart"
 
     on_desk(tmp_path, first, second)
 

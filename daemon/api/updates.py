@@ -24,13 +24,17 @@ class UpdateViews:
         return self._shown()
 
     async def came_of(self, request: web.Request) -> web.Response:
-        """What became of an order."""
+        """What became of an order, or that it is being carried out."""
         body = await json_body(request)
-        number, done = number_of(body, "number", 1, _MAX_NUMBER), body.get("done")
-        if not isinstance(done, bool):
-            raise RefusalError(400, "done is true or false")
+        number, done = number_of(body, "number", 1, _MAX_NUMBER), body.get("done", "missing")
         text = text_of(body, "text", 1, MAX_ANSWER_OCTETS)
-        await self._device.updates.came_of(number, done=done, text=text)
+        match done:
+            case bool():
+                await self._device.updates.came_of(number, done=done, text=text)
+            case None:
+                await self._device.updates.begin(number)
+            case _:
+                raise RefusalError(400, "done is true or false; null: it is being carried out")
         return self._shown()
 
     def _shown(self) -> web.Response:

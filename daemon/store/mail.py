@@ -110,6 +110,11 @@ class MailStore(StoreFile):
         sql = f"SELECT {_COLUMNS} FROM message WHERE {_TO_DO} AND {_NOT_EXPIRED} ORDER BY number"  # noqa: S608 - constants
         return await self._read(lambda connection: _readable(connection.execute(sql, (utc_s,))))
 
+    async def mark_begun(self, number: int) -> None:
+        """See ports.Outbox."""
+        sql = f"UPDATE message SET expires_s = NULL WHERE number = ? AND {_TO_DO}"  # noqa: S608 - constants
+        await self._write(lambda connection: _change(connection, sql, [(number,)]))
+
     async def mark_order(self, number: int, state: MessageState, text: str | None, moment: Moment) -> None:
         """See ports.Outbox."""
         sql = (

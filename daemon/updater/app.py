@@ -36,10 +36,19 @@ class Daemon:
             log.info("%s", error)
             return None
 
+    def begin(self, number: int, software: str) -> bool:
+        """It is about to be installed; whether the daemon knows now, and wants it."""
+        try:
+            self._say(number, None, software)
+        except BondMateError as error:
+            log.info("message %d is not begun: %s", number, error)
+            return False
+        return True
+
     def tell(self, number: int, done: bool, text: str) -> bool:
         """What became of an order; whether the daemon knows it now."""
         try:
-            client.call(self._api, "POST", "/update", {"number": number, "done": done, "text": text})
+            self._say(number, done, text)
         except client.UnreachableError as error:
             log.info("%s", error)
             return False
@@ -48,6 +57,9 @@ class Daemon:
             log.warning("the daemon does not take what became of message %d: %s", number, error)
             return error.is_final
         return True
+
+    def _say(self, number: int, done: bool | None, text: str) -> None:
+        client.call(self._api, "POST", "/update", {"number": number, "done": done, "text": text})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

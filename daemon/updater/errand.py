@@ -1,6 +1,6 @@
 """One update after another: fetched, installed, started, held to be good or fallen back from, and answered for.
 
-Each step begins with what the daemon says now. What outlives a restart is one small file, written before the restart.
+Each step begins with what the daemon says now. What outlives a restart is one small file, written before RAUC begins.
 """
 
 import json
@@ -14,12 +14,13 @@ from bondmate.durable import replace_file
 from bondmate.updater import fetching
 from bondmate.updater.fetching import BrokenOffError, HopelessError, NoWayError, StoppedError
 from bondmate.updater.order import Order, Situation
+from bondmate.updater.silence import SILENCE_S, Silence
 from bondmate.updater.slots import BusyError, RefusedError, Slots
 
 log = logging.getLogger(__name__)
 
-IDLE_S, TRIAL_S = 30.0, 5.0
-"""How soon it looks again; while a new slot is tried, sooner."""
+IDLE_S, SOON_S = 30.0, 2.0
+"""How soon it looks again; sooner while something is near, and until the slot that runs is called good."""
 HEALTHY_S = 600.0
 """A new slot has so long to be well: a cold receiver and a slow network are no reason to fall back."""
 FIRST_WAIT_S, LONGEST_WAIT_S = 10.0, 900.0
@@ -38,19 +39,24 @@ class Daemon(Protocol):
     def ask(self) -> Situation | None:
         """What there is to do; None while it does not answer."""
 
+    def begin(self, number: int, software: str) -> bool:
+        """It is about to be installed; whether the daemon knows now, and wants it."""
+
     def tell(self, number: int, done: bool, text: str) -> bool:
         """What became of an order; whether the daemon knows it now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What was installed, in which boot, and how it is tried."""
+    """What is in the other slot, or may be, since which boot, and how it is tried when it is started."""
 
     number: int
     software: str
     boot: str
     reached: bool
     """The gateway was reached before it: then it has to be reached by the new software too."""
+    written: bool = False
+    """RAUC said that it is there. It may be before that: RAUC itself has the next start take it."""
     good: bool = False
     """It was marked as good: what is left is to tell."""
 
@@ -63,16 +69,17 @@ def wait_for_card(
     Without its data a device is a dead button, which the next start may mend: U-Boot counts it as a try of this slot,
     so that the other one has its turn. A device that is armed all the same goes on. Raises OSError.
     """
-    deadline_s = now() + HEALTHY_S
+    deadline_s, silence = now() + HEALTHY_S, Silence(now)
     if not folder.is_dir():
         log.error("%s is not there: is /data mounted? journalctl -b -u data.mount", folder)
     while not folder.is_dir():
-        if now() >= deadline_s:
+        if now() >= deadline_s - SILENCE_S:
             situation = daemon.ask()
-            if situation is None or (situation.unwell and not situation.alert_open):
+            armed = situation is not None and situation.unwell is None
+            if silence.allows_restart(situation) and not armed and now() >= deadline_s:
                 log.error("restarting: without /data this device is not armed")
                 slots.restart()
-        sleep(TRIAL_S)
+        sleep(SOON_S)
 
 
 class Errand:
@@ -88,7 +95,7 @@ class Errand:
         self._software = software
         self._boot = boot
         self._now = now
-        self._deadline_s = now() + HEALTHY_S
+        self._deadline_s, self._silence = now() + HEALTHY_S, Silence(now)
         self._installed = self._load()
         self._is_good = False
         self._failures = self._vain = 0
@@ -97,27 +104,35 @@ class Errand:
 
     def step(self) -> float:
         """Do what can be done now, and return how many seconds to wait."""
+        wait_s = self._step()
+        # a start has cost the slot a try, which it gets back when it is good: without them it would be fallen back from
+        return wait_s if self._is_good or self._now() >= self._deadline_s else min(wait_s, SOON_S)
+
+    def _step(self) -> float:
         situation, installed = self._daemon.ask(), self._installed
-        if installed is not None and installed.boot != self._boot:
-            if installed.software != self._software:
-                self._settle(installed, False, f"{self._software} runs: {installed.software} did not prove good")
-                return TRIAL_S
-            return self._try(installed, situation)
+        started = installed if installed is not None and installed.boot != self._boot else None
+        if started is not None and started.software == self._software and not started.good:
+            return self._try(started, situation)
         if situation is None:
             return IDLE_S
         if not self._is_good:
             # it was good before, and the daemon lives: the tries that were used up come back
             self._mark_good()
+        if started is not None:
+            self._settle(started)
+            return SOON_S
         order = situation.order
-        if installed is not None:
-            if order is None:  # it expired: whatever restarts the device one day, the slot is tried then
-                return IDLE_S
-            if order.number == installed.number:
-                if situation.may_restart:
-                    log.info("restarting into %s", installed.software)
-                    self._slots.restart()
-                return TRIAL_S
+        if installed is not None and order is not None and order.number != installed.number:
+            # what was installed waits for any start, which would run it untried once this file is gone
+            self._slots.mark_active()
             self._keep(None)
+        elif installed is not None and installed.written:
+            if order is None:  # the device forgot it: whatever restarts it one day, the slot is tried then
+                return IDLE_S
+            if situation.may_restart:
+                log.info("restarting into %s", installed.software)
+                self._slots.restart()
+            return SOON_S
         self._clean(order)
         return IDLE_S if order is None else self._carry_out(order, situation)
 
@@ -132,21 +147,27 @@ class Errand:
             if not situation.may_fetch or self._now() < self._next_try_s:
                 return IDLE_S
             if not self._fetch(order, part, bundle):
-                return TRIAL_S
+                return SOON_S
             return 0.0  # the time for the next step may have gone
-        if not situation.may_install:
-            return IDLE_S
+        return self._install(order, bundle, situation.reached) if situation.may_install else IDLE_S
+
+    def _install(self, order: Order, bundle: Path, reached: bool) -> float:
+        installed = Installed(order.number, order.software, self._boot, reached)
         try:
             self._slots.check(bundle, order)
+            if not self._daemon.begin(order.number, order.software):
+                return IDLE_S
             log.info("installing %s", order.software)
+            self._keep(installed)
             self._slots.install(bundle)
         except BusyError:
             return IDLE_S
         except RefusedError as error:
+            # the file stays: where RAUC's answer was not waited for, it may have the next start take it yet
             self._give_up(order, str(error))
             return IDLE_S
         log.info("%s is installed, and waits for a restart", order.software)
-        self._keep(Installed(order.number, order.software, self._boot, situation.reached))
+        self._keep(replace(installed, written=True))
         bundle.unlink()
         return 0.0
 
@@ -188,24 +209,28 @@ class Errand:
 
     def _try(self, installed: Installed, situation: Situation | None) -> float:
         """The new software runs: mark it as good, fall back from it, or wait."""
-        if installed.good:
-            self._settle(installed, True, self._software)
-        elif situation is not None and self._is_well(installed, situation):
+        may_restart = self._silence.allows_restart(situation)
+        if situation is not None and self._is_well(installed, situation):
             if self._mark_good():
                 self._keep(replace(installed, good=True))
                 return 0.0
-        elif self._now() >= self._deadline_s and not (situation is not None and situation.alert_open):
+        elif may_restart and self._now() >= self._deadline_s:
             why = "the daemon does not answer" if situation is None else situation.unwell or "no gateway was reached"
             log.error("%s does not prove good (%s): falling back", self._software, why)
             self._slots.mark_bad()
             self._slots.restart()
-        return TRIAL_S
+        return SOON_S
 
     def _is_well(self, installed: Installed, situation: Situation) -> bool:
         return situation.unwell is None and (situation.reached or not installed.reached)
 
-    def _settle(self, installed: Installed, done: bool, text: str) -> None:
-        if self._tell(installed.number, done, text):
+    def _settle(self, started: Installed) -> None:
+        done = started.software == self._software
+        if not (done or started.written):  # the power went before it was there: it is installed anew
+            self._keep(None)
+            return
+        text = self._software if done else f"{self._software} runs: {started.software} did not prove good"
+        if self._tell(started.number, done, text):
             self._keep(None)
 
     def _mark_good(self) -> bool:

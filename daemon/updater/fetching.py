@@ -100,9 +100,12 @@ def _connect(url: str) -> http.client.HTTPConnection:
     if host is None or place.scheme not in {"http", "https"} or not (url.isascii() and url.isprintable()) or " " in url:
         raise HopelessError(f"{url!r} is no http:// or https:// URL")
     kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-    connection = kind(host, port, timeout=SILENCE_S)
+    # without a port it would look for one behind the last colon of an IPv6 address
+    connection = kind(host, port or kind.default_port, timeout=SILENCE_S)
     try:
         connection.connect()
+    except ValueError as error:  # no name that could be looked up: a label is empty or too long
+        raise HopelessError(f"{url} names no host: {error}") from error
     except OSError as error:  # no such name, no such host, no certificate that counts (ssl.SSLError)
         connection.close()
         raise NoWayError(f"{url}: {error}") from error

@@ -34,8 +34,8 @@ class Situation:
     may_restart: bool
     why_not: str | None
     """What the first of them that may not be waits for."""
-    alert_open: bool
-    """An alert is open, or a call has no receipt: nothing at all is done to the device."""
+    alert_open: bool | None
+    """An alert is open, or a call has no receipt: nothing at all is done to the device. None: nobody knows yet."""
     unwell: str | None
     """Why the device is not as it should be; None: it is armed, has its store, and reaches its gateway."""
     reached: bool
@@ -49,7 +49,7 @@ def read(said: Any) -> Situation:
             "wanted": wanted,
             "may": {"fetch": bool(fetch), "install": bool(install), "restart": bool(restart)},
             "why_not": str() | None as why_not,
-            "alert_open": bool(alert_open),
+            "alert_open": bool() | None as alert_open,
             "unwell": str() | None as unwell,
             "reached": bool(reached),
         }:

@@ -72,6 +72,10 @@ class Slots:
         """Have the next start take the other slot. Raises RefusedError."""
         self._mark("bad")
 
+    def mark_active(self) -> None:
+        """Have the next start take the slot that runs. Raises RefusedError."""
+        self._mark("active")
+
     def restart(self) -> None:
         """Ask for a restart. Raises OSError."""
         (self._runtime / RESTART_FILE).touch()

@@ -21,6 +21,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_OCTETS = 64 << 10
+NUMBER = r"\+[1-9][0-9]{3,14}"
+"""ITU-T E.164, with + and the country's code: a device takes no file with any other (docs/protocol.md, section 9)."""
+
 _MOST = 8
 
 
@@ -84,8 +87,8 @@ def _wifi(table: Any) -> tuple[str, str]:
     if not isinstance(table, dict) or table.keys() != {"ssid", "passphrase"}:
         raise NetworkError("each wifi has ssid and passphrase, and nothing else")
     ssid, passphrase = table["ssid"], table["passphrase"]
-    if not isinstance(ssid, str) or not 1 <= len(ssid.encode()) <= 32:
-        raise NetworkError("wifi: the ssid is text of 1 to 32 octets")
+    if not isinstance(ssid, str) or not 1 <= len(ssid.encode()) <= 32 or "\0" in ssid:
+        raise NetworkError("wifi: the ssid is text of 1 to 32 octets, none of them NUL")
     # IEEE 802.11, annex J: a passphrase is 8 to 63 printable ASCII characters.
     return ssid, _matching("wifi: the passphrase", passphrase, r"[ -~]{8,63}", "8 to 63 printable ASCII characters")
 
@@ -99,7 +102,8 @@ def _pin(value: Any) -> str:
 
 
 def _number(name: str, value: Any) -> str:
-    return _matching(name, value, r"\+?[0-9]{3,19}", 'a number such as "+4915550001", in quotes')
+    words = 'a number with + and its country code, 4 to 15 digits in all, such as "+4915550001", in quotes'
+    return _matching(name, value, NUMBER, words)
 
 
 def _matching(what: str, value: Any, pattern: str, words: str) -> str:

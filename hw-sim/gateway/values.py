@@ -7,12 +7,15 @@ import argparse
 import re
 import urllib.parse
 
-from bondmate_sim.gateway import bundles, exercises
+from bondmate_sim.gateway import bundles, exercises, network
 from bondmate_sim.gateway.messages import Place
 
 MAX_DAYS = 366
 MAX_MINUTES = exercises.MAX_S // 60
 MAX_BATCH = 1000
+
+_ADDRESS = re.compile(r"coap://(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})")
+"""A device takes no file with any other (docs/protocol.md, section 1)."""
 
 _MAX_DEVICES = 1000
 _MAX_SMPP_USER = 15
@@ -47,16 +50,19 @@ def sms(value: str) -> tuple[str | None, str, int]:
 
 def number(value: str) -> str:
     """Read a telephone number with its country code."""
-    if not re.fullmatch(r"\+[0-9]{3,15}", value, re.ASCII):
+    if not re.fullmatch(network.NUMBER, value):
         raise argparse.ArgumentTypeError(f"{value!r} is not a number with its country code, as +4915550001")
     return value
 
 
 def address(value: str) -> str:
     """Read an address that devices find the gateway at."""
-    if not value.startswith("coap://"):
-        raise argparse.ArgumentTypeError(f"{value!r} is not coap://HOST:PORT")
-    host_port(value.removeprefix("coap://"))
+    found = _ADDRESS.fullmatch(value)
+    if found is None or not 1 <= int(found[1]) <= 0xFFFF:
+        raise argparse.ArgumentTypeError(
+            f"{value!r} is not coap://HOST:PORT, with a HOST of letters, digits, '.', '-' and '_', or an IPv6 address"
+            " in brackets, and a PORT from 1 to 65535"
+        )
     return value
 
 

@@ -76,8 +76,16 @@ def test_what_came_of_it_is_taken_once(run: Path) -> None:
     async def main() -> None:
         async with served(run, on_duty=False) as there:
             await there.send(UPDATE, BUNDLE)
-            for body in (b"{}", b'{"number": 1, "done": 1, "text": "x"}', b'{"number": 1, "done": true, "text": ""}'):
+            for body in (
+                b"{}",
+                b'{"number": 1, "done": 1, "text": "x"}',
+                b'{"number": 1, "text": "x"}',
+                b'{"number": 1, "done": true, "text": ""}',
+            ):
                 assert (await asked(there, "POST", "/update", body))[0] == 400
+            code, answer = await asked(there, "POST", "/update", b'{"number": 1, "done": null, "text": "1.2.3"}')
+            assert (code, answer["wanted"]["number"]) == (200, 1), "it is being installed"
+            assert (await asked(there, "POST", "/update", b'{"number": 2, "done": null, "text": "1.2.3"}'))[0] == 409
             body = b'{"number": 1, "done": true, "text": "1.2.3"}'
             code, answer = await asked(there, "POST", "/update", body)
             assert (code, answer["wanted"]) == (200, None)

@@ -22,7 +22,7 @@ from bondmate_sim.mobile import Mobile
 from bondmate_sim.settings import Settings
 from bondmate_sim.world import World
 from tests.booted import writes
-from tests.booted.machine import Machine, eventually, free_port
+from tests.booted.machine import Machine, Worn, eventually, free_port
 from tests.booted.outside import outside
 from tests.booted.qemu import ANSWER_S
 from tests.booted.writes import Write
@@ -237,11 +237,12 @@ def started(
     world: World,
     *,
     logged: bool = False,
+    worn: Worn | None = None,
     screen: bool = False,
     tpm_state: Path | None = None,
 ) -> Iterator[Machine]:
     """Start a board with a card, with receiver and modem; at the end its power is cut."""
-    machine = Machine(image.tools, card.parent, card, logged=logged, screen=screen, tpm_state=tpm_state)
+    machine = Machine(image.tools, card.parent, card, logged=logged, worn=worn, screen=screen, tpm_state=tpm_state)
     try:
         release(machine)
         with outside(machine, world.mobile.modem_link):

@@ -5,6 +5,7 @@ The octets of the image are not touched for that: QEMU hands systemd one unit mo
 
 import base64
 import contextlib
+import errno
 import json
 import os
 import re
@@ -14,13 +15,16 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bondmate_image.host import Tools
 from tests.booted import qemu, tpm
 from tests.booted.qemu import ANSWER_S, Lines
 
 T = TypeVar("T")
+
+Worn = Literal["read-only", "errors"]
+"""A card at its end says that it takes no write, or answers each with an error."""
 
 BOOT_S = 600.0
 """An idle computer takes 70 s, and one that runs other tests too takes several times as long."""
@@ -75,6 +79,7 @@ class Machine:
         card: Path,
         *,
         logged: bool = False,
+        worn: Worn | None = None,
         screen: bool = False,
         memory_mib: int = 1024,
         clock: str = "utc",
@@ -82,6 +87,7 @@ class Machine:
     ) -> None:
         """`logged`: every write to the card is also kept, in order, in `folder`/writes (see writes.py).
 
+        `worn`: how the card takes no write any more.
         `screen`: it has a touch screen, as large as `SCREEN`.
         `clock`: what the board's clock says as it starts, a date or "utc" (QEMU's `-rtc base=`).
         `tpm_state`: it has the TPM that keeps its state there.
@@ -99,7 +105,7 @@ class Machine:
                 *("qemu-system-aarch64", "-M", "virt,acpi=off,gic-version=2", "-cpu", "cortex-a72", "-smp", "2"),
                 *("-m", str(memory_mib), "-accel", "tcg,thread=multi,tb-size=512", "-bios", "/folder/u-boot.bin"),
                 *("-display", "none", "-nodefaults", "-serial", "file:/folder/console"),
-                *(*_drive(folder, card, logged=logged), "-device", "virtio-blk-pci,drive=card"),
+                *(*_drive(folder, card, logged=logged, worn=worn), "-device", "virtio-blk-pci,drive=card"),
                 *("-device", "i6300esb", "-device", "virtio-rng-pci", "-rtc", f"base={clock}"),
                 *("-device", "virtio-serial-pci", *_socket("shell"), "-device", "virtconsole,chardev=shell"),
                 *(*_socket("serial"), "-device", "pci-serial,chardev=serial"),
@@ -288,7 +294,7 @@ def free_port() -> int:
     return port
 
 
-def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:
+def _drive(folder: Path, card: Path, *, logged: bool, worn: Worn | None) -> list[str]:
     """Return the card as a block device of QEMU's, called "card".
 
     What the board flushes stays in this computer's memory: its disk is not what is tested, and others wait for it.
@@ -302,7 +308,10 @@ def _drive(folder: Path, card: Path, *, logged: bool) -> list[str]:
         (folder / "writes").write_bytes(b"")
         nodes.append(file("writes", "writes"))
         nodes.append({"driver": "blklogwrites", "file": under, "log": "writes", "node-name": (under := "logged")})
-    nodes.append({"driver": "raw", "file": under, "node-name": "card"})
+    if worn == "errors":
+        error = {"event": "none", "iotype": "write", "errno": errno.EIO}
+        nodes.append({"driver": "blkdebug", "image": under, "inject-error": [error], "node-name": (under := "worn")})
+    nodes.append({"driver": "raw", "file": under, "node-name": "card", "read-only": worn == "read-only"})
     return [word for node in nodes for word in ("-blockdev", json.dumps(node))]
 
 

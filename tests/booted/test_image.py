@@ -38,6 +38,7 @@ def test_it_is_armed_soon(bench: Bench, capfd: pytest.CaptureFixture[str]) -> No
     with capfd.disabled():
         progress.say(f"armed {armed - first:.1f} s after the first program, {armed - started:.1f} s of it the daemon's")
     assert first < started < armed < min(started + DAEMON_S, first + ARMED_S)
+    assert bench.machine.run("systemctl show bondmated --property=NRestarts --value") == "0"
 
 
 def test_without_a_tpm_nothing_is_done_for_one(bench: Bench) -> None:

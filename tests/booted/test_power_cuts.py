@@ -18,15 +18,16 @@ from tests.booted import judge, writes
 from tests.booted.conftest import (
     BUTTON,
     MAY_BE_WRITTEN,
+    READY_S,
     VIBRATION,
     Bench,
     Enrolled,
     Image,
+    armed,
     started,
-    wait_until_ready,
 )
 from tests.booted.machine import eventually
-from tests.booted.qemu import ANSWER_S, Lines
+from tests.booted.qemu import Lines
 from tests.booted.writes import Write
 
 CUTS = 200
@@ -138,9 +139,8 @@ def test_a_card_that_tears_blocks_between_sectors_is_put_in_order(
         file.seek(layout.DATA.start + SUPERBLOCK_AT + CHECKSUM_AT)
         file.write(b"\xff\xff\xff\xff")
     with started(image, card, world) as machine:
-        wait_until_ready(machine)
-        eventually(lambda: machine.run("mountpoint -q /data && echo mounted") == "mounted", ANSWER_S, "/data")
-        assert enrolled.device in machine.run("bondmatectl status")
+        status = eventually(lambda: armed(machine), READY_S, "the device to be armed")
+        assert status["device"] == enrolled.device
         assert "trying backup blocks" in machine.run("journalctl -b --no-pager -u 'systemd-fsck@*'")
 
 

@@ -14,7 +14,7 @@ import pytest
 from bondmate_image import build, bundle, layout
 from bondmate_sim.world import World
 from tests.booted import bundles, judge, writes
-from tests.booted.conftest import MAY_BE_WRITTEN, READY_S, Enrolled, Image, started, surroundings, wait_until_ready
+from tests.booted.conftest import MAY_BE_WRITTEN, READY_S, Enrolled, Image, armed, started, surroundings
 from tests.booted.machine import eventually
 from tests.booted.updating import CARRIED_OUT_S, Device, Updated
 from tests.image import signers
@@ -156,7 +156,7 @@ def test_a_device_starts_after_a_power_cut(
         device.machine.paused(),
         started(device.image, left, elsewhere) as machine,
     ):
-        wait_until_ready(machine)
-        assert enrolled.device in machine.run("bondmatectl status --json")
+        status = eventually(lambda: armed(machine), READY_S, "the device to be armed")
+        assert status["device"] == enrolled.device
         assert machine.run("cat /usr/share/bondmate/version") in {device.image.wanted.version, "0.3.0"}
     left.unlink()

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import cbor2
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cwt import COSE, COSEKey
 
 from bondmate_sim.gateway import cards, keys, network
 from bondmate_sim.gateway.enrolments import Offer
 from bondmate_sim.gateway.keys import Purpose
-from tests.gateway.cddl import validate_enrolment
+from tests.gateway.cddl import ValidationError, validate_enrolment
 
 OFFER = Offer(bytes.fromhex("7f3a09c1"), b"kid!", b"s" * 32)
 
@@ -28,6 +29,12 @@ def test_a_file_is_of_the_cddl_and_verifies_with_an_independent_library(tmp_path
         key = COSEKey.from_pem(keys.public_pem(made.force.public_key()), alg="ES256")
         aad = cbor2.dumps(["bondmate enrolment 1"])
         assert COSE.new().decode(tagged, key, external_aad=aad) == cbor2.loads(tagged).value[2]
+
+
+def test_the_cddl_has_no_short_codes_and_no_passphrase_that_is_not_ascii(tmp_path: Path) -> None:
+    for unfit in (network.Network(sms_to="72772"), network.Network(wifi=(("station", "pässwörd"),))):
+        with pytest.raises(ValidationError):
+            validate_enrolment(cards.file(OFFER, gateway(tmp_path), 1_795_000_000, unfit))
 
 
 def test_a_file_says_what_a_device_needs(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import errno
+import shutil
 import stat
 from pathlib import Path
 
@@ -21,6 +23,14 @@ def held(card: Path) -> bytes | None:
     (target,) = targets.check([card], 1)
     with boot.opened(target) as found:
         return found.read()
+
+
+def waiting(directory: Path, *devices: str) -> Path:
+    """A directory as --out leaves it."""
+    directory.mkdir(exist_ok=True)
+    for each in devices:
+        (directory / f"{each}.cose").write_bytes(file(each))
+    return directory
 
 
 def enrol(desk: Desk, *words: object) -> int:
@@ -126,7 +136,7 @@ def test_a_card_that_fails_stops_no_other_and_its_device_is_named(
     assert enrol(desk, "--labels", tmp_path / "labels.pdf", *two) == 1
     said = capsys.readouterr()
     assert (
-        f"1 of 2 cards NOT ENROLLED:\n  {two[0]} burns. {ONE} is on no card: run 'bondmate-gateway withdraw {ONE}'"
+        f"1 of 2 cards NOT ENROLLED:\n  {two[0]} burns. {ONE} may be on it: run 'bondmate-gateway withdraw {ONE}'"
         in (said.err)
     )
     assert held(two[1]) == file(TWO)
@@ -168,6 +178,55 @@ def test_a_card_keeps_the_file_that_it_has_of_those_that_wait(
     assert [held(card) for card in two] == [file(TWO), file(ONE)]
     assert capsys.readouterr().out == f"{two[0]}  {TWO}\n{two[1]}  {ONE}, which it held already\n"
     assert list(kept.iterdir()) == []
+
+
+def test_a_file_that_a_failed_card_may_have_goes_onto_no_other(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = waiting(tmp_path / "kept", ONE, TWO)
+    real = Boot.write
+
+    def fails(self: Boot, data: bytes) -> None:
+        real(self, data)
+        raise OSError(errno.EIO, "Input/output error")  # as the reader that is pulled out before the file is read back
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Boot, "write", fails)
+        assert cli.main(["enrol", "--from", str(kept), str(two[0])]) == 1
+    assert f"{ONE} may be on it: run 'bondmate-gateway withdraw {ONE}'" in capsys.readouterr().err
+    assert cli.main(["enrol", "--from", str(kept), str(two[1])]) == 0
+    assert [held(card) for card in two] == [file(ONE), file(TWO)]
+
+
+def test_two_cards_with_one_file_are_refused_by_name(
+    two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of a card that was copied after a stop between the writing and the removal of the file."""
+    kept = waiting(tmp_path / "kept", ONE)
+    assert cli.main(["enrol", "--from", str(kept), str(two[0])]) == 0
+    waiting(kept, ONE, TWO)
+    shutil.copy(*two)
+    assert cli.main(["enrol", "--from", str(kept), *map(str, two)]) == 1
+    assert (
+        f"nothing was written:\n  {two[1]} holds the enrolment file of {ONE}, as {two[0]} does. Flash one of them again"
+        in capsys.readouterr().err
+    )
+    assert {path.stem for path in kept.iterdir()} == {ONE, TWO}
+
+
+def test_a_file_that_somebody_took_away_meanwhile_loses_no_label(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, sheet = waiting(tmp_path / "kept", ONE, TWO), tmp_path / "labels.pdf"
+    real = Boot.write
+
+    def taken(self: Boot, data: bytes) -> None:
+        real(self, data)
+        (kept / f"{ONE}.cose").unlink(missing_ok=True)
+
+    monkeypatch.setattr(Boot, "write", taken)
+    assert cli.main(["enrol", "--from", str(kept), "--labels", str(sheet), *map(str, two)]) == 0
+    assert sheet.exists()
 
 
 def test_too_few_files_or_a_wrong_one_are_refused(

@@ -80,11 +80,11 @@ def test_an_image_whose_end_is_in_the_middle_of_a_page_is_compared_to_its_end(tm
     assert card.read_bytes() == path.read_bytes()
 
 
-def test_until_the_end_of_writing_a_card_has_no_partition_table(planned: Plan, tmp_path: Path) -> None:
+def test_until_all_else_was_compared_a_card_has_no_partition_table(planned: Plan, tmp_path: Path) -> None:
     card = cards.blank(tmp_path / "card")
 
     def tell(phase: Phase, done: int) -> None:
-        if phase == "writing" and done < planned.octets:
+        if phase == "writing" or done < planned.octets - plan.HEAD:
             assert not any(card.read_bytes()[:512])
 
     flash(planned, card, tell)
@@ -95,17 +95,18 @@ def test_until_the_end_of_writing_a_card_has_no_partition_table(planned: Plan, t
 def test_what_the_card_does_not_keep_is_named_with_its_place(planned: Plan, tmp_path: Path, octet: int) -> None:
     card = cards.blank(tmp_path / "card")
 
-    def tell(phase: Phase, done: int) -> None:
+    wrong = bytes([planned.image.read_bytes()[octet] ^ 1])
+
+    def tell(phase: Phase, _: int) -> None:
         # what a bad card does between: it forgets
-        if (phase, done) == ("comparing", 0):
+        if phase == "comparing":
             with card.open("r+b") as file:
                 file.seek(octet)
-                had = file.read(1)
-                file.seek(octet)
-                file.write(bytes([had[0] ^ 1]))
+                file.write(wrong)
 
     with pytest.raises(ImageError, match=f"differs from the image at octet {octet}:"):
         flash(planned, card, tell)
+    assert not any(card.read_bytes()[:512])
 
 
 def test_a_card_that_became_shorter_is_named_with_the_place(planned: Plan, tmp_path: Path) -> None:
@@ -165,11 +166,14 @@ def test_a_card_that_takes_no_more_is_named_with_the_place(planned: Plan, tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_an_error_of_whoever_is_told_ends_it(planned: Plan, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("phase", "percent"), [("writing", 1), ("comparing", 0), ("comparing", 50), ("comparing", 100)]
+)
+def test_an_error_of_whoever_is_told_ends_it(planned: Plan, tmp_path: Path, phase: Phase, percent: int) -> None:
     card = cards.blank(tmp_path / "card")
 
-    def tell(phase: Phase, done: int) -> None:
-        if done:
+    def tell(now: Phase, done: int) -> None:
+        if now == phase and done * 100 >= planned.octets * percent:
             raise KeyError(phase)
 
     with pytest.raises(KeyError):

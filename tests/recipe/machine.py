@@ -151,8 +151,8 @@ class Root:
             (self._directory / part).mkdir()
         for tree in ("root", *additions):
             shutil.copytree(RECIPE / tree, self.upper, symlinks=True, dirs_exist_ok=True)
-        # a container has no card, and systemd would wait for it
-        (self.upper / "etc" / "fstab").unlink()
+        # a container has no card
+        (self.upper / "etc" / "fstab").write_text("tmpfs /data tmpfs mode=0755,nosuid,nodev,noexec,nofail 0 0\n")
         self._install_project()
         prepared = self.run("sh", "-ec", "systemd-sysusers; systemctl --quiet preset-all")
         if "cannot mount" in prepared.stderr or "unshare" in prepared.stderr:

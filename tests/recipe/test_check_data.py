@@ -4,6 +4,8 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,15 +44,15 @@ def data(tmp_path: Path) -> Path:
     return made
 
 
-def test_a_journal_is_played_back(data: Path) -> None:
-    done = run("sh", SCRIPT, data)
+def test_a_journal_is_played_back(data: Path, tmp_path: Path) -> None:
+    done = run("sh", SCRIPT, data, tmp_path)
     assert done.returncode == 0
     assert "recovering journal" in done.stdout
     assert run("e2fsck", "-fn", data).returncode == 0
     assert "looking at all" not in done.stderr
 
 
-def test_a_torn_superblock_is_taken_from_its_copy_and_all_is_looked_at(data: Path) -> None:
+def test_a_torn_superblock_is_taken_from_its_copy_and_all_is_looked_at(data: Path, tmp_path: Path) -> None:
     """A copy that was made while the file system was mounted, as when it was grown, says that there is a journal."""
     with data.open("r+b") as file:
         file.seek(COPY + INCOMPATIBLE)
@@ -63,7 +65,7 @@ def test_a_torn_superblock_is_taken_from_its_copy_and_all_is_looked_at(data: Pat
     shutil.copyfile(data, once)
     # the control: asked once, as systemd-fsck asks it, it gives up
     assert run("e2fsck", "-y", once).returncode > 1
-    done = run("sh", SCRIPT, data)
+    done = run("sh", SCRIPT, data, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "looking at all" in done.stderr
     assert run("e2fsck", "-fn", data).returncode == 0
@@ -73,4 +75,40 @@ def test_a_torn_superblock_is_taken_from_its_copy_and_all_is_looked_at(data: Pat
 def test_what_is_no_file_system_is_said_to_be_none(tmp_path: Path) -> None:
     junk = tmp_path / "junk"
     junk.write_bytes(b"junk" * 100_000)
-    assert run("sh", SCRIPT, junk).returncode != 0
+    assert run("sh", SCRIPT, junk, tmp_path).returncode != 0
+
+
+@contextmanager
+def read_only(file: Path) -> Iterator[str]:
+    """A block device of which the kernel knows that it takes no write."""
+    done = run("losetup", "--read-only", "--find", "--show", file)
+    if done.returncode != 0:
+        pytest.skip(f"no block device of its own here: {done.stderr.strip()}")
+    try:
+        yield done.stdout.strip()
+    finally:
+        run("losetup", "--detach", done.stdout.strip())
+
+
+@pytest.mark.parametrize("journal", ["empty", "not empty"])
+def test_a_card_that_takes_no_write_any_more_is_mounted_to_be_read(data: Path, tmp_path: Path, journal: str) -> None:
+    if journal == "empty":
+        assert "recovering journal" in run("e2fsck", "-y", data).stdout
+    before = data.read_bytes()
+    with read_only(data) as device:
+
+        def mounted(how: str) -> "subprocess.CompletedProcess[str]":
+            """Mounted where nobody else sees it."""
+            shown = f'{how} && cat "$2/file" && findmnt --noheadings --output OPTIONS "$2"'
+            return run("unshare", "--mount", "--propagation", "private", "sh", "-c", shown, "sh", device, tmp_path)
+
+        # the control: as data.mount does it, where mount(8) falls back to read-only by itself
+        control = mounted('mount -t ext4 -o data=journal,commit=1 "$1" "$2"')
+        assert (control.returncode == 0) == (journal == "empty"), control.stderr
+        done = mounted(f'sh {SCRIPT} "$1" "$2"')
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it is only read" in done.stderr
+    *_, text, options = done.stdout.splitlines()
+    assert text == "a press"
+    assert {"ro", "nosuid", "nodev", "noexec"} <= set(options.split(","))
+    assert data.read_bytes() == before

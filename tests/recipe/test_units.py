@@ -14,6 +14,7 @@ EXPOSURE = {
         "bondmate-console.service": 0.9,
         "bondmate-wifi.service": 0.5,
         "bondmate-board.service": 0.2,
+        "bondmate-data.service": 1.2,
         "bondmate-enrolment.service": 0.2,
         "bondmate-erase.service": 0.5,
         "bondmate-grow.service": 1.2,

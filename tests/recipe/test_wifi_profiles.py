@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bondmate import erasing, network
+from bondmate.errors import RemoteError
 from bondmate.network import Network, Wifi
 from tests.recipe.scripts import load
 
@@ -83,6 +84,15 @@ def test_what_no_enrolment_writes_changes_nothing(
     said = capsys.readouterr().err
     assert said.startswith("network.json of the enrolment: ")
     assert "1234567" not in said
+
+
+@given(st.text("aé\0", max_size=4), st.text("aé ~\n", min_size=8, max_size=9))
+def test_what_a_device_takes_of_an_enrolment_file_becomes_a_profile(ssid: str, passphrase: str) -> None:
+    try:
+        network.decode({1: [[ssid, passphrase]]})
+    except RemoteError:
+        return
+    assert wifi.networks(listed((ssid, passphrase))) == [(ssid, passphrase)]
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=10).filter(lambda ssid: "\0" not in ssid))

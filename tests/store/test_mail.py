@@ -116,7 +116,7 @@ def test_an_order_waits_until_something_became_of_it_and_what_did_stays(tmp_path
     used(tmp_path, again)
 
 
-def test_an_order_that_nobody_carried_out_yet_outlives_all_but_its_expiry(
+def test_an_order_that_nobody_carried_out_yet_outlives_all_but_its_expiry_and_that_too_once_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mail, "MESSAGES_MAX", 3)
@@ -128,6 +128,12 @@ def test_an_order_that_nobody_carried_out_yet_outlives_all_but_its_expiry(
         late = UNREAD_S * 20
         await outbox.upkeep(Moment(late, 999_000), KEEP_S)
         assert there_now(outbox) == [1, 2]
+        assert [kept.number for kept in await outbox.orders(1000.0)] == [1]
+        await outbox.mark_begun(2)
+        await outbox.upkeep(Moment(late, 1_000_000), KEEP_S)
+        assert [kept.number for kept in await outbox.orders(1000.0)] == [1, 2], "it is being carried out"
+        await outbox.mark_order(2, FAILED, "no room", Moment(late, None))
+        await outbox.mark_begun(2)
         await outbox.upkeep(Moment(late, 1_000_000), KEEP_S)
         assert there_now(outbox) == [1]
         await outbox.mark_order(1, CARRIED_OUT, "", Moment(late, None))

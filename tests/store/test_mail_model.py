@@ -90,6 +90,13 @@ class MailComparison(RuleBasedStateMachine):
             self.messages[number] = replace(message, state=state, answer=text)
 
     @rule(number=some_number)
+    def mark_begun(self, number: int) -> None:
+        self.do(self.outbox.mark_begun(number))
+        message = self.messages.get(number)
+        if message is not None and message.type in ORDERS and message.state is MessageState.TAKEN:
+            self.messages[number] = replace(message, expires_s=None)
+
+    @rule(number=some_number)
     def mark_message_felt(self, number: int) -> None:
         self.do(self.outbox.mark_message_felt(number))
         if number in self.messages:

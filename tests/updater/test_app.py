@@ -69,12 +69,13 @@ def test_from_the_order_to_the_new_software(run: Path, state: Path, rauc: Rauc) 
         async with served(run, on_duty=False) as there:
             await eventually(lambda: there.device.condition.unwell is None, "the earlier session to be known")
             body = [ORDER.software, web.url, ORDER.octets, bytes.fromhex(ORDER.sha256), 0]
-            await there.send(UPDATE, body)
+            await there.send(UPDATE, body, expires_s=4_000_000_000)
             async with updater(there, rauc, state, "1.0.0"):
                 await eventually((state.parent / "restart").exists, "the restart to be asked for", 60)
             assert rauc.asked == ["mark-good", "info", "install"]
             assert web.asked == ["bytes=0-"]
-            assert len(there.device.mailbox.orders.open) == 1, "nothing is told of what merely waits"
+            [order] = there.device.mailbox.orders.open
+            assert order.kept.expires_s is None, "what waits for a restart is told of later, however late"
 
             # as after a restart: another boot, in which the other version runs
             kept = json.loads((state / "installed.json").read_text())
@@ -102,6 +103,16 @@ def test_what_cannot_be_had_is_told(run: Path, state: Path, rauc: Rauc) -> None:
 
     with serving(Web()) as web:
         asyncio.run(main(web))
+
+
+def test_what_the_daemon_does_not_want_is_not_begun(run: Path) -> None:
+    async def main() -> None:
+        async with served(run, on_duty=False) as there:
+            daemon = app.Daemon(there.socket.with_name("updater.sock"))
+            await there.send(UPDATE, [ORDER.software, "http://192.0.2.7/b", ORDER.octets, bytes(32), 0])
+            assert [await there.as_client(lambda n=n: daemon.begin(n, "1.2.3")) for n in (1, 2)] == [True, False]  # type: ignore[misc]
+
+    asyncio.run(main())
 
 
 def test_without_its_place_on_the_card_it_calls_nothing_good(run: Path, tmp_path: Path, rauc: Rauc) -> None:

@@ -1,16 +1,19 @@
 """What the updater does, a step at a time: the bundle comes from a real server, the slots are a program's."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from bondmate.updater import errand as module
-from bondmate.updater.errand import HEALTHY_S, IDLE_S, TRIAL_S, Errand, wait_for_card
+from bondmate.updater.errand import HEALTHY_S, IDLE_S, SOON_S, Errand, wait_for_card
 from bondmate.updater.order import Order, Situation
-from bondmate.updater.slots import RESTART_FILE, Slots
+from bondmate.updater.silence import SILENCE_S
+from bondmate.updater.slots import RESTART_FILE, RefusedError, Slots
 from tests.updater import rauc as stand_in
 from tests.updater.rauc import Rauc
 from tests.updater.web import ORDER, Web, serving
@@ -41,6 +44,10 @@ class Device:
 
     def ask(self) -> Situation | None:
         return self.situation
+
+    def begin(self, number: int, software: str) -> bool:
+        wanted = None if self.situation is None else self.situation.order
+        return self.takes and wanted is not None and (wanted.number, wanted.software) == (number, software)
 
     def tell(self, number: int, done: bool, text: str) -> bool:
         if self.takes:
@@ -106,6 +113,21 @@ def test_a_slot_whose_daemon_does_not_answer_is_not_called_good(device: Device) 
     assert device.rauc.asked == []
 
 
+def test_a_daemon_that_comes_late_is_asked_again_soon_so_that_no_short_start_costs_a_try(device: Device) -> None:
+    device.situation = None
+    errand = device.boot(OLD, "one")
+    assert errand.step() == SOON_S
+    device.rauc.says(mark_good=(1, "no"))
+    device.wants(None)
+    assert errand.step() == SOON_S
+    device.rauc.says()
+    assert errand.step() == IDLE_S
+    device.situation = None
+    errand = device.boot(OLD, "two")
+    device.now += HEALTHY_S
+    assert errand.step() == IDLE_S, "but not for ever"
+
+
 def test_fetched_installed_restarted_and_found_good(device: Device, web: Web) -> None:
     installed(device, web)
     assert device.rauc.asked == ["mark-good", "info", "install"]
@@ -167,6 +189,63 @@ def test_a_newer_order_takes_the_place_of_one_that_waits_for_its_restart(device:
     assert device.told == [(8, True, NEW)]
 
 
+@pytest.mark.parametrize(
+    "newer", [{"software": OLD}, {"sha256": "0" * 64}, {"url": "ftp://127.0.0.1/x", "sha256": "0" * 64}]
+)
+def test_and_what_waited_for_its_restart_is_not_started_any_more(
+    device: Device, web: Web, newer: dict[str, str]
+) -> None:
+    """Whether the newer one runs already, fails, or is still to come: the slot that runs is started again."""
+    device.wants(web.order, may_restart=False)
+    errand = device.boot(OLD, "one")
+    steps(errand, 3)
+    device.rauc.says(mark_active=(1, "no"))
+    device.wants(replace(web.order, number=8, **newer))  # type: ignore[arg-type]
+    with pytest.raises(RefusedError):
+        errand.step()
+    assert device.told == []
+    assert ".json" in device.files, "until then it is on trial, should it be started"
+    device.rauc.says()
+    errand.step()
+    assert device.rauc.asked[3:] == ["mark-active", "mark-active"]
+    assert ".json" not in device.files
+
+
+class CutError(Exception):
+    """The power goes."""
+
+
+def unheard(device: Device, web: Web, monkeypatch: pytest.MonkeyPatch, why: Exception) -> None:
+    """Up to RAUC's installation, of whose end nobody hears."""
+    device.wants(web.order)
+    with monkeypatch.context() as patch, contextlib.suppress(CutError):
+        patch.setattr(Slots, "install", Mock(side_effect=why))
+        steps(device.boot(OLD, "one"), 3)
+
+
+@pytest.mark.parametrize("why", [CutError(), RefusedError("rauc install: timed out")], ids=["power cut", "timed out"])
+def test_a_slot_that_rauc_chose_unheard_is_tried(
+    device: Device, web: Web, monkeypatch: pytest.MonkeyPatch, why: Exception
+) -> None:
+    unheard(device, web, monkeypatch, why)
+    device.wants(None, unwell="the store does not work")
+    errand = device.boot(NEW, "two")
+    steps(errand, 2)
+    device.now += HEALTHY_S
+    errand.step()
+    assert device.rauc.asked[2:] == ["mark-bad"]
+
+
+def test_a_power_cut_before_rauc_chose_the_slot_has_it_installed_anew(
+    device: Device, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard(device, web, monkeypatch, CutError())
+    steps(device.boot(OLD, "two"), 3)
+    assert device.told == [], "nothing failed"
+    assert device.rauc.asked[2:] == ["mark-good", "info", "install"]
+    assert device.restarts
+
+
 def test_what_was_installed_is_tried_though_its_order_expired_meanwhile(device: Device, web: Web) -> None:
     device.wants(web.order, may_restart=False)
     errand = device.boot(OLD, "one")
@@ -200,7 +279,21 @@ def test_what_rauc_refuses_is_told(device: Device, web: Web, answers: dict[str, 
     [(number, done, text)] = device.told
     assert (number, done) == (7, False)
     assert why in text
-    assert (device.restarts, device.files) == (False, [])
+    assert not device.restarts
+    assert ".raucb" not in device.files
+    steps(device.boot(OLD, "two"), 3)
+    assert (len(device.told), device.files) == (1, [])
+
+
+def test_nothing_is_installed_of_which_the_daemon_could_not_tell_later(device: Device, web: Web) -> None:
+    device.wants(web.order)
+    device.takes = False
+    errand = device.boot(OLD, "one")
+    steps(errand, 3)
+    assert device.rauc.asked == ["mark-good", "info", "info"]
+    device.takes = True
+    steps(errand, 2)
+    assert device.restarts
 
 
 def test_a_rauc_that_is_busy_is_asked_again(device: Device, web: Web) -> None:
@@ -306,7 +399,7 @@ def test_what_does_not_prove_good_is_fallen_back_from(device: Device, web: Web) 
     errand = device.boot(NEW, "two")
     steps(errand, 3)
     device.now += HEALTHY_S - 1
-    assert errand.step() == TRIAL_S
+    assert errand.step() == SOON_S
     assert (device.rauc.asked[3:], device.restarts) == ([], False), "it has its time"
     device.now += 1
     errand.step()
@@ -314,10 +407,15 @@ def test_what_does_not_prove_good_is_fallen_back_from(device: Device, web: Web) 
     assert device.restarts
 
     device.wants(web.order)
-    steps(device.boot(OLD, "three"), 2)
+    device.takes = False
+    errand = device.boot(OLD, "three")
+    steps(errand, 2)
+    assert device.rauc.asked[4:] == ["mark-good"], "its tries come back, though nobody could be told"
+    device.takes = True
+    steps(errand, 2)
     assert device.told == [(7, False, "1.0.0 runs: 1.2.3 did not prove good")]
     assert device.files == []
-    assert device.rauc.asked[4:] == ["mark-good"]
+    assert device.rauc.asked[5:] == []
 
 
 def test_nobody_falls_back_in_an_open_alert(device: Device, web: Web) -> None:
@@ -330,6 +428,29 @@ def test_nobody_falls_back_in_an_open_alert(device: Device, web: Web) -> None:
     device.wants(web.order, unwell="the store does not work")
     errand.step()
     assert device.restarts
+
+
+@pytest.mark.parametrize(
+    "back", [None, {"unwell": "not known", "alert_open": None}], ids=["silent", "does not know yet"]
+)
+def test_nor_while_a_daemon_that_crashed_in_one_may_go_on_with_it(
+    device: Device, web: Web, back: dict[str, object] | None
+) -> None:
+    installed(device, web)
+    device.wants(web.order, unwell="the store does not work", alert_open=True)
+    errand = device.boot(NEW, "two")
+    device.now += 2 * HEALTHY_S
+    errand.step()
+    if back is None:
+        device.situation = None
+    else:
+        device.wants(None, **back)
+    device.now += SILENCE_S - 1
+    errand.step()
+    assert (device.rauc.asked[3:], device.restarts) == ([], False)
+    device.now += 1
+    errand.step()
+    assert device.restarts, "nobody goes on with it"
 
 
 def test_a_daemon_that_never_answers_is_fallen_back_from(device: Device, web: Web) -> None:
@@ -361,7 +482,7 @@ def test_a_slot_that_is_good_is_not_tried_again_though_nobody_could_be_told(devi
     errand = device.boot(NEW, "three")
     device.now += 2 * HEALTHY_S
     steps(errand, 2)
-    assert "mark-bad" not in device.rauc.asked
+    assert device.rauc.asked[4:] == ["mark-good"], "its tries come back all the same"
     device.takes = True
     steps(errand, 1)
     assert device.told == [(7, True, NEW)]
@@ -413,6 +534,21 @@ def test_but_not_one_that_does_its_work_without(device: Device, changed: dict[st
 
     wait_for_card(device, Slots(device.folder), device.folder / "data", lambda: device.now, sleep)
     assert not (device.folder / RESTART_FILE).exists()
+
+
+def test_a_daemon_that_is_silent_for_a_moment_may_have_its_alert_in_memory_alone(device: Device) -> None:
+    device.wants(None, unwell="not armed", alert_open=True)
+    begun, restart = device.now, device.folder / RESTART_FILE
+
+    def sleep(seconds: float) -> None:
+        device.now += seconds
+        if device.now > begun + 2 * HEALTHY_S:
+            device.situation = None
+        if device.now > begun + 2 * HEALTHY_S + SILENCE_S / 2:
+            assert not restart.exists()
+            (device.folder / "data").mkdir()
+
+    wait_for_card(device, Slots(device.folder), device.folder / "data", lambda: device.now, sleep)
 
 
 def test_where_the_data_is_there_nothing_is_waited_for(device: Device) -> None:

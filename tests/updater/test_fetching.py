@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -113,6 +114,35 @@ def test_what_may_come_later_is_waited_for(web: Web, part: Path, status: int) ->
 def test_nobody_there_is_weather(web: Web, part: Path) -> None:
     with pytest.raises(NoWayError):
         fetch(replace(web.order, url="http://127.0.0.1:1/x"), part, always)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://[::1]/x", ("::1", 80)),
+        ("https://[2001:db8::ab]/x", ("2001:db8::ab", 443)),
+        ("https://[2001:db8::ab]:8443/x", ("2001:db8::ab", 8443)),
+    ],
+)
+def test_an_address_of_ipv6_needs_no_port(
+    part: Path, monkeypatch: pytest.MonkeyPatch, url: str, address: tuple[str, int]
+) -> None:
+    asked = []
+
+    def nobody(address: tuple[str, int], *_: object) -> NoReturn:
+        asked.append(address)
+        raise OSError("no route")
+
+    monkeypatch.setattr("socket.create_connection", nobody)
+    with pytest.raises(NoWayError, match="no route"):
+        fetch(replace(ORDER, url=url), part, always)
+    assert asked == [address]
+
+
+@pytest.mark.parametrize("url", ["http://gw..example/", "https://.example/x", f"http://{'a' * 64}.example/"])
+def test_a_name_that_cannot_be_one_is_not_looked_for_again(part: Path, url: str) -> None:
+    with pytest.raises(HopelessError, match="names no host"):
+        fetch(replace(ORDER, url=url), part, always)
 
 
 @pytest.mark.parametrize(

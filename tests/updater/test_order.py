@@ -27,6 +27,7 @@ def test_what_the_daemon_says() -> None:
     order = Order(7, "1.2.3", "http://192.0.2.7/b.raucb", 5, "0a" * 32)
     assert read(SAID) == Situation(order, True, False, False, "the device is not charging", False, None, True)
     assert read(SAID | {"wanted": None}).order is None
+    assert read(SAID | {"alert_open": None}).alert_open is None
 
 
 @pytest.mark.parametrize("name", ["wanted", "may", "why_not", "alert_open", "unwell", "reached"])
