@@ -51,8 +51,10 @@ HOST = "10.0.2.2"
 """This computer, as QEMU's user network shows it to the board."""
 
 
-SHARING = {"test_enrolment.py", "test_image.py", "test_power_cuts.py", "test_watchdogs.py"}
-"""Modules that share the board of `bench`."""
+SHARING = {
+    "test_enrolment.py", "test_first_start_cuts.py", "test_image.py", "test_power_cuts.py", "test_watchdogs.py",
+}  # fmt: skip
+"""Modules that share the card of `enrolled`, and the board of `bench`."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -120,6 +122,8 @@ class Enrolled:
     """A card whose device was enrolled at its first start, and what was seen of that. The board is off again."""
 
     card: Path
+    before: Path
+    """The card as it was flashed and enrolled."""
     device: str
     had: bool
     """Whether the enrolment file was on the card before."""
@@ -129,7 +133,10 @@ class Enrolled:
     at_gateway: str
     failed: str
     journal: str
+    log: Path
     writes: list[Write]
+    armed: int
+    """So many of them were kept when it was seen to be armed."""
 
 
 @pytest.fixture(scope="session")
@@ -144,9 +151,13 @@ def first_start(image: Image, world: World, folder: Path, tpm_state: Path | None
     run("bondmate-image", "flash", image.file, card)
     device = enrol(card, world)
     had = has_file(image.tools, card)
+    before = folder / "before.img"
+    writes.copy(card, before)
     with started(image, card, world, logged=True, tpm_state=tpm_state) as machine:
+        log = machine.folder / "writes"
         wait_until_ready(machine)
         status = eventually(lambda: armed(machine), READY_S, "the device to be armed")
+        since = writes.count(log)
         eventually(
             lambda: machine.run("systemctl is-active bondmate-erase") in {"active", "failed"},
             ANSWER_S, "the card's file to be erased",
@@ -155,10 +166,8 @@ def first_start(image: Image, world: World, folder: Path, tpm_state: Path | None
         (row,) = [row for row in world.at_gateway("devices") if row["device"] == device]
         failed = machine.run("systemctl --failed --plain --no-legend --no-pager")
         journal = machine.run("journalctl -b --no-pager -o short-monotonic")
-        log = machine.folder / "writes"
-    return Enrolled(
-        card, device, had, has_file(image.tools, card), status, row["state"], failed, journal, writes.read(log)
-    )
+    has = has_file(image.tools, card)
+    return Enrolled(card, before, device, had, has, status, row["state"], failed, journal, log, writes.read(log), since)
 
 
 @dataclass(frozen=True, slots=True)

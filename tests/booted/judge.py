@@ -21,15 +21,20 @@ def files(tools: Tools, card: Path) -> Path:
     """
     folder = card.parent
     data = folder / "data.ext4"
+    # a file that is cut off and filled anew is written to the disk at once
+    data.unlink(missing_ok=True)
     writes.copy(card, data, layout.DATA.start)
-    # the second finds what the first left
-    for options, ends in (("-y", {0, 1}), ("-fn", {0})):
-        check = tools.command(folder, ["e2fsck", options, f"/folder/{data.name}"])
-        checked = subprocess.run(check, capture_output=True, text=True, check=False)
-        assert checked.returncode in ends, checked.stdout
     found = folder / "bondmate"
     shutil.rmtree(found, ignore_errors=True)
-    tools.run(folder, "debugfs", "-R", "rdump /bondmate /folder", f"/folder/{data.name}")
+    # at once, for it is done at each of hundreds of cuts; the second finds what the first left
+    all_of_it = "e2fsck -y $0; [ $? -le 1 ] && e2fsck -fn $0 && debugfs -R 'rdump /bondmate /folder' $0"
+    done = subprocess.run(
+        tools.command(folder, ["sh", "-c", all_of_it, f"/folder/{data.name}"]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     return found
 
 
@@ -41,6 +46,29 @@ def alerts(tools: Tools, card: Path, device: str) -> set[str]:
         assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         rows = store.execute("SELECT session, sequence FROM record WHERE stream = 0").fetchall()
     return {f"{session.hex()}/{sequence}" for session, sequence in rows}
+
+
+def boot(tools: Tools, card: Path) -> dict[str, bytes]:
+    """Return the files of the boot partition, up to the first that cannot be read.
+
+    Whoever starts from there only reads, and nobody puts that file system in order: so it is the files that count, and
+    not what fsck.fat would say of one that is half removed, or of the mark that it was mounted.
+    """
+    folder = card.parent / "boot"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    copy = ["mcopy", "-s", "-i", f"/folder/{card.name}@@{layout.BOOT.start}", "::", f"/folder/{folder.name}"]
+    # it ends at one that it cannot read; the enrolment file, which came last, may be half removed
+    subprocess.run(tools.command(card.parent, copy), capture_output=True, check=False)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def table(card: Path) -> list[tuple[int, int, int]]:
+    """Return the partitions in the form of `layout.read_table`; AssertionError if the card is not found by its name."""
+    with card.open("rb") as file:
+        signature, found = layout.read_table(file.read(512))
+    assert signature == layout.DISK_ID
+    return found
 
 
 def as_stored(alert_id: str) -> str:

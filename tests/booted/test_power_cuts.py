@@ -30,7 +30,7 @@ from tests.booted.machine import eventually
 from tests.booted.qemu import Lines
 from tests.booted.writes import Write
 
-CUTS, LONG_CUTS = 20, 200
+CUTS = 200
 PRESSES, ATTEMPTS = 3, 9
 SEED = 7
 
@@ -92,17 +92,14 @@ def test_nothing_is_written_but_data_and_the_slot_state(kept: Kept) -> None:
     assert writes.elsewhere(kept.writes, *MAY_BE_WRITTEN) == []
 
 
-def test_confirmed_presses_outlive_power_cuts(
-    kept: Kept, image: Image, enrolled: Enrolled, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    number = LONG_CUTS if request.config.getoption("--long") else CUTS
+def test_confirmed_presses_outlive_power_cuts(kept: Kept, image: Image, enrolled: Enrolled, tmp_path: Path) -> None:
     chosen = random.Random(SEED)
     bounds = [0, *(press.since for press in kept.presses), len(kept.writes)]
     # as many in the start as behind each press, one of them at the moment in which it was felt
     stretches = list(itertools.pairwise(bounds))
     cuts = sorted([
         *bounds[1:],
-        *(chosen.randint(*stretches[place % len(stretches)]) for place in range(number - len(stretches))),
+        *(chosen.randint(*stretches[place % len(stretches)]) for place in range(CUTS - len(stretches))),
     ])  # fmt: skip
     seen = set()
     card = tmp_path / "card.img"
