@@ -96,7 +96,7 @@ class ArmedRun:
 
         outbox = SqliteOutbox(state_dir, known.device)
         stack.push_async_callback(_within, deadline_s, outbox.close)
-        history = await history_of(outbox, current, deadline_s)
+        history = await history_of(outbox, current, deadline_s, is_first=counter.is_first)
 
         factory = pins.open_factory(configuration.gpio.factory, configuration.gpio.chip)
         stack.callback(factory.close)
@@ -256,14 +256,17 @@ async def _within(deadline_s: float, wait: Callable[[], Awaitable[None]]) -> Non
         await asyncio.wait_for(wait(), deadline_s)
 
 
-async def history_of(outbox: SqliteOutbox, current: SessionId, deadline_s: float) -> History:
-    """Where the chains ended, if the store can say so in time; else that it is unknown."""
+async def history_of(outbox: SqliteOutbox, current: SessionId, deadline_s: float, *, is_first: bool) -> History:
+    """Where the chains ended, if the store can say so in time; else that it is unknown.
+
+    `is_first`: nothing was ever kept. Making the store takes a slow card long, and then nothing is lost yet.
+    """
     try:
         async with asyncio.timeout(deadline_s):
             await outbox.open()
             history = await outbox.history()
     except (StoreError, TimeoutError) as error:
         log.warning("the outbox cannot be read: %s", str(error) or "opening it hangs")
-        return History.lost()
+        return History({}) if is_first else History.lost()
     # an earlier run left its opening record, if the store that had it is still there
     return History.lost() if not history.heads and current.counter > 1 else history

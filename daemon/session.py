@@ -77,10 +77,13 @@ class StartCounter:
         self._path = state_dir / COUNTER_FILE
         self.value = 0
         """The counter of the session drawn last, or what the file held."""
+        self.is_first = False
+        """The directory is there, and nothing was ever kept in it: this is the device's first session."""
 
     def load(self) -> None:
         """Read the file. Blocks; a counter that cannot be read counts as 0, and one that comes late never goes back."""
         try:
+            self.is_first = not any(self._path.parent.iterdir())
             self.value = max(self.value, int(self._path.read_text(encoding="ascii")) % _MODULUS)
         except FileNotFoundError:
             log.info("no start counter yet: counting from 0")

@@ -60,6 +60,21 @@ def test_one_run_draws_on_from_memory(tmp_path: Path) -> None:
     assert kept(tmp_path) == f"{11 + AHEAD}\n"
 
 
+def test_the_first_session_is_known_by_a_directory_in_which_nothing_is(tmp_path: Path) -> None:
+    def is_first(directory: Path) -> bool:
+        counter = StartCounter(directory)
+        counter.load()
+        return counter.is_first
+
+    assert is_first(tmp_path)
+    (tmp_path / "outbox.db").touch()
+    assert not is_first(tmp_path), "the counter alone was lost"
+    (tmp_path / COUNTER_FILE).write_text("10\n")
+    assert not is_first(tmp_path)
+    assert not is_first(tmp_path / "not mounted")
+    assert not StartCounter(tmp_path).is_first, "nobody knows before it was loaded"
+
+
 def test_a_counter_that_could_not_be_loaded_in_time_begins_at_one(tmp_path: Path) -> None:
     (tmp_path / COUNTER_FILE).write_text("10\n")
     assert StartCounter(tmp_path).draw().counter == 1

@@ -103,7 +103,7 @@ async def life(directory: Path, trouble: Trouble, rng: random.Random) -> Truth:
         disk = Disk(takes_s=60.0 if not last and rng.random() < 0.2 else 0.0)
         session = SessionId(number.to_bytes(2) + rng.randbytes(4))
         outbox = outbox_on(directory, disk)
-        history = await history_of(outbox, session, DEADLINE_S)
+        history = await history_of(outbox, session, DEADLINE_S, is_first=number == 1)
         await asyncio.sleep(200)  # a call that hangs ends before another has the file
         await outbox.close()
         async with running(
