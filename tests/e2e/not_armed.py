@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bondmate_sim.commands import CommandError
 from bondmate_sim.palm import PULSES, Pattern, pulses
 from bondmate_sim.process import wait_until
 from bondmate_sim.world import VIBRATION_PIN, World
@@ -29,13 +30,25 @@ def why(world: World) -> str:
     return next((fault["text"] for fault in ctl(world, "status")["faults"] if fault["code"] == "not-armed"), "")
 
 
+def status_between_runs(world: World) -> dict[str, Any] | None:
+    """The device's status; None while it does not answer, as for a moment between an armed run and one that is not."""
+    try:
+        status: dict[str, Any] = ctl(world, "status")
+    except CommandError as error:
+        if "does not answer" not in str(error):
+            raise
+        return None
+    return status
+
+
 def wait_until_it_says(world: World, words: str) -> dict[str, Any]:
     """The fault of a device that is not armed, as soon as it has these words."""
 
     def look() -> dict[str, Any] | None:
-        status = ctl(world, "status")
-        found = [each for each in status["faults"] if each["code"] == "not-armed" and words in each["text"]]
-        return found[0] if found and status["state"] == "not_armed" else None
+        status = status_between_runs(world)
+        faults = [] if status is None else status["faults"]
+        found = [each for each in faults if each["code"] == "not-armed" and words in each["text"]]
+        return found[0] if found and status is not None and status["state"] == "not_armed" else None
 
     return wait_until(look, SAID_S, f"the device to say {words!r}")
 
@@ -44,11 +57,8 @@ def wait_until_armed(world: World, timeout_s: float = SAID_S) -> dict[str, Any]:
     """Its status, as soon as it is armed."""
 
     def look() -> dict[str, Any] | None:
-        try:
-            status: dict[str, Any] = ctl(world, "status")
-        except Exception:  # noqa: BLE001 - its API is closed for a moment in between
-            return None
-        return status if status["state"] == "armed" else None
+        status = status_between_runs(world)
+        return status if status is not None and status["state"] == "armed" else None
 
     return wait_until(look, timeout_s, "the device to be armed")
 
