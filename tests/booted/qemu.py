@@ -3,9 +3,12 @@
 import json
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TextIO
 
 ANSWER_S = 300.0
+QUIET_S = 5.0
+"""No pattern lasts for so long: without a pulse in that time nothing is being felt, on a busy computer too."""
 
 
 class Lines:
@@ -27,6 +30,15 @@ class Lines:
         self._connection.settimeout(timeout_s)
         while self._next() != f"IRQ raise {line}":
             pass
+
+    def pulses(self, line: int) -> int:
+        """Return how often an output is driven high until nothing is felt any more. Nothing else can be asked then."""
+        number = 0
+        with suppress(TimeoutError):
+            while True:
+                self.wait_for_output(line, QUIET_S)
+                number += 1
+        return number
 
     def _say(self, text: str) -> None:
         self._connection.sendall(f"{text}\n".encode())

@@ -28,8 +28,6 @@ pytestmark = pytest.mark.long
 
 WAITS_S = 60.0
 """So long the daemon waits for /data: 30 s (data.mount.d/bondmate.conf), and what a busy computer takes more."""
-QUIET_S = 5.0
-"""No pattern lasts for so long, as in test_power_cuts.py."""
 
 CHECK = "/usr/libexec/bondmate/check-data"
 FOURTH = slice(446 + 3 * 16, 446 + 4 * 16)
@@ -122,9 +120,8 @@ def not_armed_is_told_and_felt(machine: Machine, capfd: pytest.CaptureFixture[st
         return None
 
     assert "the disk with the credentials is not mounted" in eventually(told, ANSWER_S, "the device to say so")
-    with machine.lines() as lines, suppress(TimeoutError):
-        while True:  # what is felt at the start
-            lines.wait_for_output(VIBRATION, QUIET_S)
+    with machine.lines() as lines:
+        lines.pulses(VIBRATION)  # what is felt at the start
     with machine.lines() as lines:
         lines.set(BUTTON, high=False)
         lines.wait_for_output(VIBRATION)

@@ -27,15 +27,11 @@ from tests.booted.conftest import (
     started,
 )
 from tests.booted.machine import eventually
-from tests.booted.qemu import Lines
 from tests.booted.writes import Write
 
 CUTS = 200
 PRESSES, ATTEMPTS = 3, 9
 SEED = 7
-
-QUIET_S = 5.0
-"""No pattern lasts for so long: without a pulse in that time nothing is being felt, on a busy computer too."""
 
 SUPERBLOCK_AT, CHECKSUM_AT = 1024, 0x3FC
 """Octets, of ext4 and its s_checksum (the kernel's Documentation/filesystems/ext4/super.rst)."""
@@ -68,7 +64,7 @@ def kept(bench: Bench, enrolled: Enrolled) -> Kept:
     log = bench.machine.folder / "writes"
     presses: list[Press] = []
     with bench.machine.lines() as lines:
-        _pulses(lines)  # of what was before
+        lines.pulses(VIBRATION)  # of what was before
     for _ in range(ATTEMPTS):
         before = writes.count(log)
         with bench.machine.lines() as lines:
@@ -79,7 +75,7 @@ def kept(bench: Bench, enrolled: Enrolled) -> Kept:
             lines.set(BUTTON, high=True)
             alert = bench.delivered()
             # anything else: this computer was so busy that the store was late, and something else was felt first
-            if 1 + _pulses(lines) == STORED_AND_DELIVERED:
+            if 1 + lines.pulses(VIBRATION) == STORED_AND_DELIVERED:
                 presses.append(Press(judge.as_stored(str(alert["alert_id"])), before, since))
         if len(presses) == PRESSES:
             break
@@ -142,13 +138,3 @@ def test_a_card_that_tears_blocks_between_sectors_is_put_in_order(
         status = eventually(lambda: armed(machine), READY_S, "the device to be armed")
         assert status["device"] == enrolled.device
         assert "trying backup blocks" in machine.run("journalctl -b --no-pager -u 'systemd-fsck@*'")
-
-
-def _pulses(lines: Lines) -> int:
-    """Return how many pulses are felt until nothing is felt any more. The lines cannot be used again then."""
-    number = 0
-    with suppress(TimeoutError):
-        while True:
-            lines.wait_for_output(VIBRATION, QUIET_S)
-            number += 1
-    return number

@@ -215,6 +215,15 @@ class CutError(Exception):
     """The power goes."""
 
 
+def start_unwell(device: Device) -> None:
+    """Start what was installed, without an order any more, and let the time for its trial go by: it is not well."""
+    device.wants(None, unwell="the store does not work")
+    errand = device.boot(NEW, "two")
+    steps(errand, 2)
+    device.now += HEALTHY_S
+    errand.step()
+
+
 def unheard(device: Device, web: Web, monkeypatch: pytest.MonkeyPatch, why: Exception) -> None:
     """Up to RAUC's installation, of whose end nobody hears."""
     device.wants(web.order)
@@ -228,11 +237,7 @@ def test_a_slot_that_rauc_chose_unheard_is_tried(
     device: Device, web: Web, monkeypatch: pytest.MonkeyPatch, why: Exception
 ) -> None:
     unheard(device, web, monkeypatch, why)
-    device.wants(None, unwell="the store does not work")
-    errand = device.boot(NEW, "two")
-    steps(errand, 2)
-    device.now += HEALTHY_S
-    errand.step()
+    start_unwell(device)
     assert device.rauc.asked[2:] == ["mark-bad"]
 
 
@@ -253,11 +258,7 @@ def test_what_was_installed_is_tried_though_its_order_expired_meanwhile(device: 
     device.wants(None)
     steps(errand, 3)
     assert not device.restarts
-    device.wants(None, unwell="the store does not work")
-    errand = device.boot(NEW, "two")
-    steps(errand, 2)
-    device.now += HEALTHY_S
-    errand.step()
+    start_unwell(device)
     assert device.rauc.asked[3:] == ["mark-bad"]
 
 
